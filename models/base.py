@@ -1,0 +1,132 @@
+"""What all messages share: how they are read and written, and the types of their fields."""
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+)
+
+MAX_RECORD_ID = 2**63 - 1
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+class Message(BaseModel):
+    """Base of everything that travels: unknown fields are tolerated, instances never change."""
+
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, populate_by_name=True, hide_input_in_errors=True
+    )
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Self:
+        """Read JSON in UTF-8.
+
+        Raises pydantic.ValidationError; give it to `explain` before it gets near a log.
+        """
+        return cls.model_validate_json(raw)
+
+    def to_bytes(self) -> bytes:
+        """Write JSON in UTF-8; fields that are None are left out, as the contracts do."""
+        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+def explain(error: ValidationError, most: int = 5) -> str:
+    """Say which fields are wrong and how, without any input value (promise 8).
+
+    Names of fields come from our models only: a key that the sender chose (a map's key may hold a
+    name) is shown as `*`.
+    """
+    problems = error.errors(include_input=False, include_context=False, include_url=False)
+    told = [f"{_place(p['loc'])}: {p['type']}" for p in problems[:most]]
+    more = len(problems) - len(told)
+    return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
+
+
+_FIELD = re.compile(r"[a-z_]{1,40}|Gender|[XYZ]")
+
+
+def _place(loc: Sequence[int | str]) -> str:
+    parts = [str(part) if isinstance(part, int) or _FIELD.fullmatch(part) else "*" for part in loc]
+    return ".".join(parts) or "value"
+
+
+def _check_id(value: int | str) -> int | str:
+    if isinstance(value, int):
+        if not 0 <= value <= MAX_RECORD_ID:
+            raise ValueError("an integer id is between 0 and 2^63-1")
+    elif not (_DECIMAL.fullmatch(value) or _UUID.fullmatch(value)):
+        raise ValueError("an id is an integer or a UUID")
+    return value
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool | float):
+        # ValueError, not TypeError: pydantic turns only the former into a ValidationError.
+        raise ValueError("an id is an integer or a UUID")  # noqa: TRY004
+    return value
+
+
+RecordId = Annotated[int | str, BeforeValidator(_no_bool), AfterValidator(_check_id)]
+"""Integer (the integer era; digits as text are taken too) or UUID text; kept as it came."""
+
+
+def canonical(record_id: int | str) -> str:
+    """Give the one text of an id: Kafka key, table key, folder name and test of equality.
+
+    Decimal for integers, lower case with hyphens for UUIDs.
+    """
+    text = str(record_id)
+    return text if _DECIMAL.fullmatch(text) else str(UUID(text))
+
+
+def is_integer_id(record_id: int | str) -> bool:
+    """Tell an id of the integer era from a UUID."""
+    return _DECIMAL.fullmatch(str(record_id)) is not None
+
+
+def is_uuid(text: str) -> bool:
+    """Tell whether a text is a UUID with hyphens, in any case."""
+    return _UUID.fullmatch(text) is not None
+
+
+def rfc3339(moment: datetime) -> str:
+    """Write a time as RFC 3339 in UTC, milliseconds, with `Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
+"""A time; written as RFC 3339 UTC with `Z`."""
+
+DeviceId = Annotated[str, Field(min_length=1, max_length=256)]
+"""Chosen by the device, any string (contract device-manager.openapi.json)."""
+
+RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Location = Annotated[str, Field(min_length=1, max_length=1024)]
+"""A path relative to the data lake; whether it stays inside is checked where it is opened."""
+MediaType = Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]{1,64}/[A-Za-z0-9.+-]{1,64}$")]
+FileSize = Annotated[int, Field(ge=0, le=2**50)]
+"""Bytes."""
+FreeText = Annotated[str, Field(max_length=500)]
+
+
+def parse_json_text(value: Any) -> Any:
+    """Take an object that came as JSON text (the quirk of `sequence`) as the object."""
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise ValueError("not JSON text") from error
+    return value

@@ -1,0 +1,150 @@
+"""Every setting, typed, from the environment. Imports nothing of ours.
+
+Reading happens when `Settings` is made, by `faust_app.py` alone; importing this reads nothing.
+"""
+
+import re
+import socket
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+SEQUENCE_MANAGER_URI: Final = "host.docker.internal:8003"
+EXAM_MANAGER_URI: Final = "host.docker.internal:8004"
+
+
+class RecordsDialect(StrEnum):
+    """How the exam manager at hand keeps records."""
+
+    INTEGER = "integer"
+    UUID = "uuid"
+    TASK = "task"
+
+
+class DeviceDialect(StrEnum):
+    """Which body a device takes: DeviceTask or the ScanRequest of 2023."""
+
+    TASK = "task"
+    REQUEST = "request"
+
+
+class RecoDialect(StrEnum):
+    """Which reconstruction worker reads `reco-jobs`: one like ours, or the one that exists."""
+
+    OWN = "own"
+    UPSTREAM = "upstream"
+
+
+def _uri(value: str) -> str:
+    """Give a base address with a scheme and without a trailing slash."""
+    text = value.strip().rstrip("/")
+    if not text:
+        return ""
+    if "://" not in text:
+        text = f"http://{text}"
+    if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", text):
+        raise ValueError("a manager's address is host[:port] or http(s)://host[:port][/path]")
+    return text
+
+
+_Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]
+
+
+class Settings(BaseSettings):
+    """All settings of a worker; frozen. `topic_names` holds the SCANHUB_TOPIC_<NAME> given."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SCANHUB_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    sequence_manager_uri: str = Field(
+        SEQUENCE_MANAGER_URI, validation_alias="SEQUENCE_MANAGER_URI", validate_default=True
+    )
+    exam_manager_uri: str = Field(
+        EXAM_MANAGER_URI, validation_alias="EXAM_MANAGER_URI", validate_default=True
+    )
+    device_manager_uri: str = Field("", validation_alias="DEVICE_MANAGER_URI")
+    login_manager_uri: str = Field("", validation_alias="LOGIN_MANAGER_URI")
+
+    kafka: str = "127.0.0.1:9092"
+    """Bootstrap servers, separated by commas."""
+    app_id: str = Field("scanhub-workflow", pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    worker_id: str = Field(default_factory=socket.gethostname, pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    """One stable name for each replica: it is the static member's name at the broker."""
+    state_dir: Path = Path("state")
+    data_lake: Path = Path("/app/data_lake")
+
+    topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,100}$")
+    topic_names: dict[str, str] = Field(default_factory=dict)
+    partitions: int = Field(8, ge=1, le=1000)
+    create_topics: bool = True
+    topic_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    """Topics that a task may name besides the reco topic; separated by commas."""
+
+    records: RecordsDialect = RecordsDialect.INTEGER
+    device_dialect: DeviceDialect = DeviceDialect.TASK
+    device_path: str = Field("/api/start-scan", pattern=r"^/[A-Za-z0-9._~/-]{0,200}$")
+    gateway: bool = True
+    """Whether the processor posts device tasks; off where devices read Kafka themselves."""
+    reco_dialect: RecoDialect = RecoDialect.OWN
+    device_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """Networks in which devices may be; empty = any. Separated by commas."""
+
+    user: str = ""
+    password_file: Path | None = None
+
+    cache_s: float = Field(5.0, ge=0, le=3600)
+    start_max_age_s: _Seconds = 900.0
+    remember_requests_days: float = Field(14.0, gt=0)
+    scans_per_device: int = Field(0, ge=0)
+    http_timeout_s: float = Field(5.0, gt=0, le=5.0)
+    """One HTTP attempt, whole: how long a handler may hold its slot."""
+    retry_first_s: _Seconds = 0.5
+    retry_most_s: _Seconds = 5.0
+    early_s: _Seconds = 60.0
+    """How long a message waits for its record to become known."""
+    in_flight: int = Field(100, ge=1, le=10_000)
+    """Messages that one aggregate works on at once."""
+    file_tasks: int = Field(4, ge=1, le=64)
+    """Files that are copied, checked or served at once."""
+
+    web_host: str = "127.0.0.1"
+    web_port: int = Field(6066, ge=0, le=65_535)
+
+    @classmethod
+    def from_environment(cls, environment: dict[str, str]) -> Self:
+        """Read settings from a mapping (`os.environ`); unlike `Settings()`, renamed topics too."""
+        renamed = {
+            name.removeprefix("SCANHUB_TOPIC_").lower().replace("_", "-"): value
+            for name, value in environment.items()
+            if name.startswith("SCANHUB_TOPIC_")
+            and name not in ("SCANHUB_TOPIC_PREFIX", "SCANHUB_TOPIC_ALLOW", "SCANHUB_TOPIC_NAMES")
+        }
+        return cls(topic_names=renamed)
+
+    @field_validator(
+        "sequence_manager_uri", "exam_manager_uri", "device_manager_uri", "login_manager_uri"
+    )
+    @classmethod
+    def _with_scheme(cls, value: str) -> str:
+        return _uri(value)
+
+    @field_validator("topic_allow", "device_networks", mode="before")
+    @classmethod
+    def _list(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.reco_dialect is RecoDialect.UPSTREAM and self.records is not RecordsDialect.INTEGER:
+            raise ValueError(
+                "SCANHUB_RECO_DIALECT=upstream takes integer record ids only:"
+                " it clashes with SCANHUB_RECORDS other than integer"
+            )
+        return self

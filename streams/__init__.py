@@ -1,0 +1,1 @@
+"""How messages travel: topics, durable tables, the window, open work, guard, dead letters."""

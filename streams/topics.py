@@ -1,0 +1,99 @@
+"""All topics in one table; `faust -A faust_app topics` makes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiokafka.partitioner import murmur2
+
+from models import wire
+
+MIB: Final = 1024 * 1024
+INPUT_LIMIT: Final = 1_048_588  # bytes; Kafka's own default, which upstream relies on too
+TASK_LIMIT: Final = 32 * MIB  # a DeviceTask carries a whole sequence, up to 16 MB and its escapes
+DEAD_LETTER_LIMIT: Final = TASK_LIMIT + 65_536  # the largest input and our headers
+_DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicSpec:
+    """A topic as it should be; `limit` is `max.message.bytes`."""
+
+    name: str
+    partitions: int
+    limit: int = INPUT_LIMIT
+    retention_ms: int = 7 * _DAY_MS
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def config(self) -> dict[str, str]:
+        """Give the broker's settings for it."""
+        return {
+            "max.message.bytes": str(self.limit),
+            "retention.ms": str(self.retention_ms),
+            **self.settings,
+        }
+
+
+# What differs from a plain topic kept for seven days with the default limit.
+_LIMITS: Final = {wire.DEVICE_TASKS: TASK_LIMIT, wire.DEAD_LETTERS: DEAD_LETTER_LIMIT}
+_RETENTION: Final = {wire.RESULT_CHUNKS: _DAY_MS // 24}
+_SETTINGS: Final = {
+    # The age of a job is the broker's word, not the sender's (promise 9).
+    wire.SCAN_JOBS: {"message.timestamp.type": "LogAppendTime"},
+}
+
+ALL: Final = (
+    wire.SCAN_JOBS, wire.SCAN_COMMANDS, wire.DEVICE_TASKS, wire.SCAN_STATUS, wire.RESULT_UPLOADS,
+    wire.RECO_RESULTS, wire.WORKFLOW_REQUESTS, wire.TASK_COMPLETIONS, wire.RESULT_REQUESTS,
+    wire.DEVICE_STEPS, wire.RECORD_STEPS, wire.WORKFLOW_STEPS, wire.RECO_JOBS, wire.TASK_EVENTS,
+    wire.WORKFLOW_RESPONSES, wire.RESULT_CHUNKS, wire.SCAN_EVENTS, wire.DEAD_LETTERS,
+)  # fmt: skip
+
+
+class Topics:
+    """Names and specifications of all topics, with renamings and prefix applied.
+
+    `topics["scan-jobs"]` is the real name of a topic; unknown names raise KeyError.
+    """
+
+    def __init__(
+        self,
+        *,
+        prefix: str = "",
+        renamed: Mapping[str, str] | None = None,
+        partitions: int = 8,
+        reco_partitions: int | None = None,
+    ) -> None:
+        renamed = renamed or {}
+        unknown = sorted(set(renamed) - set(ALL))
+        if unknown:
+            raise ValueError(f"no such topic to rename: {', '.join(unknown)}")
+        self.partitions = partitions
+        self._names = {name: prefix + renamed.get(name, name) for name in ALL}
+        if len(set(self._names.values())) < len(ALL):
+            raise ValueError("two topics have the same name")
+        self._reco_partitions = reco_partitions or partitions
+
+    def __getitem__(self, name: str) -> str:
+        return self._names[name]
+
+    def specs(self) -> list[TopicSpec]:
+        """Give every topic as it should be."""
+        return [
+            TopicSpec(
+                name=real,
+                partitions=self._reco_partitions if name == wire.RECO_JOBS else self.partitions,
+                limit=_LIMITS.get(name, INPUT_LIMIT),
+                retention_ms=_RETENTION.get(name, 7 * _DAY_MS),
+                settings=_SETTINGS.get(name, {}),
+            )
+            for name, real in self._names.items()
+        ]
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Give the partition of a key as Java, aiokafka and Faust count it (murmur2).
+
+    librdkafka's default is CRC32: its messages are moved by the intake (streams/intake.py).
+    """
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)
