@@ -109,8 +109,8 @@ def rfc3339(moment: datetime) -> str:
 Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
 """A time; written as RFC 3339 UTC with `Z`."""
 
-DeviceId = Annotated[str, Field(min_length=1, max_length=256)]
-"""Chosen by the device, any string (contract device-manager.openapi.json)."""
+DeviceId = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,256}$")]
+"""Chosen by the device, any string (contract device-manager.openapi.json) of one line."""
 
 RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -21,12 +21,14 @@ class TransientError(ScanHubError):
     """May go well later.
 
     `sent` says whether a byte of the request may have reached the other side: only where it is
-    False may something that is not idempotent be sent again without asking.
+    False may something that is not idempotent be sent again without asking. `at_fault` is set where
+    a request fails while the other side is well (agents/device/health.py).
     """
 
     def __init__(self, sentence: str, *, sent: bool = True, status: int | None = None) -> None:
         super().__init__(sentence)
         self.sent = sent
+        self.at_fault = False
         self.status = status
 
 

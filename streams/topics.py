@@ -35,7 +35,11 @@ class TopicSpec:
 
 
 # What differs from a plain topic kept for seven days with the default limit.
-_LIMITS: Final = {wire.DEVICE_TASKS: TASK_LIMIT, wire.DEAD_LETTERS: DEAD_LETTER_LIMIT}
+_LIMITS: Final = {
+    wire.DEVICE_TASKS: TASK_LIMIT,
+    wire.DEAD_LETTERS: DEAD_LETTER_LIMIT,
+    wire.RECORD_STEPS: 4 * MIB,  # the outcome of a reconstruction names up to 2,048 files
+}
 _RETENTION: Final = {wire.RESULT_CHUNKS: _DAY_MS // 24}
 _SETTINGS: Final = {
     # The age of a job is the broker's word, not the sender's (promise 9).

@@ -1,0 +1,1 @@
+"""What happens: one agent for each aggregate, and the downloads."""

@@ -1,0 +1,1 @@
+"""The record's aggregate (one scan): how far it is, which files it has."""

@@ -1,0 +1,163 @@
+"""The record's agent: one stream of all topics that are keyed by record, one at a time for each."""
+
+from typing import Final
+
+from agents.record import decide
+from agents.record.book import Book
+from agents.record.forward_status import StatusForwarder
+from agents.record.reco_result import RecoResults
+from agents.record.state import ScanRow, WorkItem, WorkKind
+from agents.record.storing import Storing
+from agents.record.upload_result import Uploads
+from agents.tools import Announcement, record_key
+from models import wire
+from models.errors import PoisonError
+from models.events import EventKind
+from models.steps import Failure, RecordStep, RecordStepKind
+from models.wire import Cause
+from streams.inbound import Inbound
+from streams.openwork import Due, back_off_ms
+
+TOPICS = (wire.SCAN_STATUS, wire.RESULT_UPLOADS, wire.RECO_RESULTS, wire.RECORD_STEPS)
+
+MOST_LOOKS: Final = 6
+"""So often is a file looked for that was announced and is not there (a slow network file system)."""
+MOST_TELLS: Final = 3
+"""So often is the exam manager told of an image; it answers 500 for ever in the UUID era."""
+GRACE_MS: Final = 10_000
+"""After a recovery an early message waits at least so long: its record's news may be unread yet."""
+
+
+class RecordAgent:
+    """Routes a record's messages to what decides them."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._storing = Storing(book)
+        self._uploads = Uploads(book, self._storing)
+        self._results = RecoResults(book, self._storing)
+        self._handlers = {
+            wire.SCAN_STATUS: StatusForwarder(book).forward_status,
+            wire.RESULT_UPLOADS: self._uploads.upload_result,
+            wire.RECO_RESULTS: self._results.take_reco_result,
+            wire.RECORD_STEPS: self.step,
+        }
+
+    async def handle(self, inbound: Inbound) -> None:
+        """Settle one message."""
+        await self._book.tools.settle(inbound, self._handlers[inbound.topic])
+
+    async def step(self, inbound: Inbound) -> None:
+        """Take a step that another aggregate, a timer or background work sent."""
+        step = inbound.decode(RecordStep)
+        partition, record = inbound.partition, record_key(step.record_id)
+        row = self._book.scans.get(partition, record)
+        if step.kind is RecordStepKind.SCAN:
+            await self._hear(partition, row, step)
+            return
+        if step.kind is RecordStepKind.NOTICED:
+            if row is not None:
+                await self._results.notice(partition, row)
+            return
+        item = self._book.work.get(partition, record, step.name)
+        if item is None or item.version != step.version:
+            return
+        if step.kind is RecordStepKind.DUE:
+            await self._due(partition, record, step.name, item)
+        elif row is not None and step.failure is not None:
+            await self._failed(partition, row, step.name, item, step.failure)
+        elif row is not None:
+            await self._done(partition, row, step, item)
+
+    async def _hear(self, partition: int, row: ScanRow | None, step: RecordStep) -> None:
+        """Hear how far the device's aggregate is; messages that came early are handled now."""
+        book, now = self._book, self._book.now_ms()
+        gateway = book.tools.settings.gateway
+        before = row or decide.first_seen(step, now)
+        after, announcements = decide.told_by_device(before, step, now, gateway=gateway)
+        if row is None or after != before:
+            await book.write(partition, after, durable=True)
+        await book.announce(after, announcements)
+        record = record_key(step.record_id)
+        for name in book.work.names(partition, record, "early/"):
+            item = book.work.get(partition, record, name)
+            if item is not None and item.original is not None:
+                await self.handle(item.original.inbound())
+            await book.finish(partition, record, name)
+
+    async def _due(self, partition: int, record: str, name: str, item: WorkItem) -> None:
+        if item.kind is not WorkKind.EARLY:
+            self._storing.begin(partition, record, name, item)
+            return
+        if item.original is not None:
+            error = PoisonError("its record did not become known in time", Cause.UNKNOWN_RECORD)
+            original = item.original.inbound()
+            await self._book.tools.dead_letters.bury(original, error, stage="early")
+        await self._book.finish(partition, record, name)
+
+    async def _done(self, partition: int, row: ScanRow, step: RecordStep, item: WorkItem) -> None:
+        if item.kind is WorkKind.COPY:
+            await self._uploads.register(partition, row, step.name, item, step.files[0])
+        elif item.kind is WorkKind.REGISTER:
+            try:
+                await self._results.register(partition, row, step.name, item, step.files)
+            except PoisonError as error:
+                failure = Failure(sentence=str(error), cause=error.cause)
+                await self._failed(partition, row, step.name, item, failure)
+        else:
+            await self._book.finish(partition, record_key(row.scan.record_id), step.name)
+
+    async def _failed(
+        self, partition: int, row: ScanRow, name: str, item: WorkItem, failure: Failure
+    ) -> None:
+        """Try again later, or give the message up as a dead letter; the scan's state is untouched."""
+        book, record = self._book, record_key(row.scan.record_id)
+        most = {WorkKind.TELL: MOST_TELLS}.get(item.kind, MOST_LOOKS)
+        bounded = item.kind is WorkKind.TELL or failure.cause is not None
+        if failure.again and not (bounded and item.tries + 1 >= most):
+            await self._later(partition, record, name, item)
+            if item.tries == 0:
+                await book.announce(row, [_told(EventKind.RETRYING, name, failure)])
+            return
+        if item.kind is WorkKind.TELL:
+            await book.announce(row, [_told(EventKind.CONFLICT, name, failure)])
+        else:
+            if item.original is not None:
+                error = PoisonError(failure.sentence, failure.cause or Cause.FILE_REFUSED)
+                stage = "upload_result" if item.kind is WorkKind.COPY else "take_reco_result"
+                await book.tools.dead_letters.bury(item.original.inbound(), error, stage=stage)
+            await book.announce(row, [_told(EventKind.RESULT_REFUSED, name, failure)])
+        await book.finish(partition, record, name)
+
+    async def _later(self, partition: int, record: str, name: str, item: WorkItem) -> None:
+        settings = self._book.tools.settings
+        wait = back_off_ms(item.tries, settings.retry_first_s, settings.retry_most_s)
+        again = {
+            "tries": item.tries + 1,
+            "version": item.version + 1,
+            "due_ms": self._book.tools.clock.broker_ms() + wait,
+        }
+        waiting = item.model_copy(update=again)
+        await self._book.work.put(partition, record, name, waiting).durable()
+
+    def recovered(self) -> None:
+        """Read the open work anew after a recovery; what ran in the background is begun again."""
+        soonest = self._book.tools.clock.broker_ms() + GRACE_MS
+        for partition, record, name, item in self._book.work.rebuild():
+            if item.kind is WorkKind.EARLY:
+                if item.due_ms is not None and item.due_ms < soonest:
+                    later = {"due_ms": soonest, "version": item.version + 1}
+                    self._book.work.put(partition, record, name, item.model_copy(update=later))
+            elif item.due_ms is None:
+                self._storing.begin(partition, record, name, item)
+
+    async def wake(self, due: Due) -> None:
+        """Turn open work whose time has come into a message of its record."""
+        step = RecordStep(
+            kind=RecordStepKind.DUE, record_id=due.owner, name=due.name, version=due.version
+        )
+        await self._book.tools.outbox.deliver_step(wire.RECORD_STEPS, due.owner, step.to_bytes())
+
+
+def _told(event: EventKind, name: str, failure: Failure) -> Announcement:
+    return Announcement(event=event, unique=name, fields={"cause": failure.sentence})

@@ -1,0 +1,106 @@
+"""The record aggregate's tables and how it speaks: shared by its handlers."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from agents.record.files import RecordFiles
+from agents.record.state import Original, ScanRow, WorkItem, WorkKind
+from agents.tools import Announcement, Tools, record_key
+from models.base import RecordId
+from models.errors import PoisonError
+from models.wire import Cause
+from streams.inbound import Inbound
+from streams.intake import is_in_place, reroute
+from streams.openwork import OpenWork
+from streams.tables import DurableTable
+
+KEPT_BYTES: Final = 262_144
+"""Largest message that is kept in a row: rows stay far below the broker's limit."""
+MOST_EARLY: Final = 64
+"""Messages kept for one record that is not known yet."""
+MOST_OPEN: Final = 20_000
+"""Rows of open work from which on early messages are no longer kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """The tables of the record's aggregate."""
+
+    tools: Tools
+    scans: DurableTable[ScanRow]
+    files: RecordFiles
+    work: OpenWork[WorkItem]
+
+    def now_ms(self) -> int:
+        """Wall time, ms, for people."""
+        return int(self.tools.clock.wall().timestamp() * 1000)
+
+    def scan(self, inbound: Inbound, record_id: RecordId) -> ScanRow | None:
+        """Read a scan's row."""
+        return self.scans.get(inbound.partition, record_key(record_id))
+
+    async def in_place(self, inbound: Inbound, record_id: RecordId) -> bool:
+        """Tell whether a message is on its record's partition; if not, it is moved there."""
+        owner = record_key(record_id)
+        if is_in_place(inbound, owner, self.tools.partitions):
+            return True
+        await reroute(inbound, owner, self.tools.partitions, self.tools.outbox)
+        return False
+
+    async def keep_early(self, inbound: Inbound, record_id: RecordId) -> None:
+        """Keep a message that came before its record is known, until it is or a deadline passes.
+
+        Raises PoisonError where no more are kept.
+        """
+        owner, partition = record_key(record_id), inbound.partition
+        early = self.work.names(partition, owner, "early/")
+        for name in early:
+            row = self.work.get(partition, owner, name)
+            if row is not None and row.original is not None and row.original.inbound() == inbound:
+                return  # redelivered
+        if len(early) >= MOST_EARLY or self.work.size >= MOST_OPEN:
+            raise PoisonError(
+                "no such record is known, and many wait already", Cause.UNKNOWN_RECORD
+            )
+        number = int(early[-1].removeprefix("early/")) + 1 if early else 0
+        wait_ms = int(self.tools.settings.early_s * 1000)
+        item = WorkItem(
+            kind=WorkKind.EARLY,
+            original=keep(inbound),
+            due_ms=self.tools.clock.broker_ms() + wait_ms,
+        )
+        await self.work.put(partition, owner, f"early/{number:06d}", item).durable()
+
+    async def announce(self, row: ScanRow, announcements: list[Announcement]) -> None:
+        """Announce what happened to a scan."""
+        scan = row.scan
+        await self.tools.announce(
+            announcements,
+            key=record_key(scan.record_id),
+            request_id=scan.request_id,
+            job_id=scan.job_id,
+            record_id=scan.record_id,
+            device_id=scan.device_id,
+            workflow_id=scan.workflow_id,
+        )
+
+    async def write(self, partition: int, row: ScanRow, *, durable: bool) -> None:
+        """Write a scan's row."""
+        written = self.scans.put(partition, record_key(row.scan.record_id), row)
+        if durable:
+            await asyncio.shield(written.durable())
+
+    async def finish(self, partition: int, record: str, name: str) -> None:
+        """Drop a row of open work: its work is done, and everything that follows from it is out."""
+        dropped = self.work.drop(partition, record, name)
+        if dropped is not None:
+            await dropped.durable()
+
+
+def keep(inbound: Inbound) -> Original:
+    """Keep a message in a row. Raises PoisonError if it is too large for one."""
+    size = len(inbound.value or b"") + sum(len(v or b"") for _, v in inbound.headers)
+    if size > KEPT_BYTES:
+        raise PoisonError(f"the message has {size} bytes, {KEPT_BYTES} are kept", Cause.TOO_LARGE)
+    return Original.of(inbound)

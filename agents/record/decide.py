@@ -1,0 +1,142 @@
+"""The record aggregate's decisions: plain functions, no I/O, no clock, no Faust."""
+
+from collections import deque
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+
+from agents.record.state import ScanRow
+from agents.tools import Announcement, changed
+from models.events import EventKind, ScanState
+from models.scan import ScanStatus, StatusState
+from models.steps import RecordStep
+
+S = ScanState
+
+TRANSITIONS: Final[Mapping[ScanState, tuple[ScanState, ...]]] = {
+    S.ACCEPTED: (S.WAITING, S.HELD, S.QUEUED, S.READY, S.FAILED, S.CANCELLED),
+    S.WAITING: (S.ACCEPTED, S.READY, S.HELD, S.FAILED, S.CANCELLED),
+    S.QUEUED: (S.ACCEPTED, S.READY, S.HELD, S.FAILED, S.CANCELLED),
+    S.HELD: (S.ACCEPTED, S.READY, S.FAILED, S.CANCELLED),
+    S.READY: (S.STARTING, S.HELD, S.FAILED, S.CANCELLED),
+    S.STARTING: (S.STARTED, S.UNKNOWN, S.READY, S.FAILED, S.RUNNING, S.ACQUIRED),
+    S.UNKNOWN: (S.STARTED, S.RUNNING, S.ACQUIRED, S.READY, S.FAILED, S.CANCELLED),
+    S.STARTED: (S.RUNNING, S.FAILED, S.CANCELLED),
+    S.RUNNING: (S.ACQUIRED, S.FAILED, S.CANCELLED),
+    S.ACQUIRED: (S.RECONSTRUCTING, S.FAILED, S.CANCELLED),
+    S.RECONSTRUCTING: (S.COMPLETED, S.FAILED, S.CANCELLED),
+    S.COMPLETED: (),
+    S.FAILED: (),
+    S.CANCELLED: (),
+}
+"""Interface: the states of a scan. Where the gateway is off, READY goes to RUNNING or ACQUIRED too."""
+
+_RANK: Final = {state: rank for rank, state in enumerate(TRANSITIONS)}
+
+_BACK: Final = {(S.STARTING, S.READY), (S.STARTING, S.HELD), (S.READY, S.HELD)}
+"""Ways back that the device's aggregate orders: no byte was sent, or the job is too old."""
+
+
+@cache
+def path(start: ScanState, goal: ScanState, *, gateway: bool = True) -> tuple[ScanState, ...]:
+    """Give the states between two, the goal included: each hop is one that the table allows.
+
+    Evidence may come before the news of what led to it (topics have no common order): a status of a
+    scan that we know as READY says that it was started. () if there is no way.
+    """
+    before: dict[ScanState, ScanState | None] = {start: None}
+    queue = deque([start])
+    while queue:
+        here = queue.popleft()
+        nexts = TRANSITIONS[here]
+        if here is S.READY and not gateway:
+            nexts = (S.RUNNING, S.ACQUIRED, *nexts)
+        for following in nexts:
+            if following not in before:
+                before[following] = here
+                queue.append(following)
+    way: list[ScanState] = []
+    at: ScanState | None = goal if goal in before else None
+    while at is not None and at is not start:
+        way.append(at)
+        at = before[at]
+    return tuple(reversed(way))
+
+
+def move(
+    row: ScanRow,
+    goal: ScanState,
+    now_ms: int,
+    *,
+    gateway: bool = True,
+    cause: str | None = None,
+    advice: str | None = None,
+) -> tuple[ScanRow, list[Announcement]]:
+    """Take a scan to a state, through all between; nothing if there is no way (promise 5)."""
+    way = path(row.state, goal, gateway=gateway)
+    announcements = []
+    for state in way:
+        last = state is goal
+        told = {"cause": cause, "advice": advice} if last else {}
+        unique = f"{row.attempt}/{row.state}"
+        announcements.append(changed(state, row.state, unique, attempt=row.attempt, **told))
+        row = row.model_copy(
+            update={
+                "state": state,
+                "times": {state: now_ms, **row.times},
+                "cause": told.get("cause"),
+                "advice": told.get("advice"),
+            }
+        )
+    return row, announcements
+
+
+def first_seen(step: RecordStep, now_ms: int) -> ScanRow:
+    """Make the row of a scan of which this is the first that is heard."""
+    if step.scan is None:
+        raise ValueError("a step that tells of a scan holds its identity")
+    times = {S.ACCEPTED: step.born_ms if step.born_ms is not None else now_ms}
+    return ScanRow(scan=step.scan, state=S.ACCEPTED, times=times)
+
+
+def told_by_device(
+    row: ScanRow, step: RecordStep, now_ms: int, *, gateway: bool
+) -> tuple[ScanRow, list[Announcement]]:
+    """Take what the device's aggregate says of a scan; news that is older than the row is dropped."""
+    state = step.state
+    attempt = step.attempt or 0
+    if state is None or row.state.final or attempt < row.attempt:
+        return row, []
+    back = (row.state, state) in _BACK
+    if attempt == row.attempt and _RANK[state] <= _RANK[row.state] and not back:
+        return row, []  # a repeat, or news that evidence overtook
+    if attempt > row.attempt and _RANK[row.state] >= _RANK[S.STARTED]:
+        return row, []
+    row = row.model_copy(update={"attempt": attempt})
+    return move(row, state, now_ms, gateway=gateway, cause=step.cause, advice=step.advice)
+
+
+def status(
+    row: ScanRow, message: ScanStatus, unique: str, now_ms: int, *, gateway: bool
+) -> tuple[ScanRow, list[Announcement]]:
+    """Take a device's status: forward it as PROGRESS, and see how far the scan is by it.
+
+    The status' free text goes into no event: it may hold a name (promise 8).
+    """
+    percent = message.status_percent
+    if row.state.final:
+        late = Announcement(
+            event=EventKind.LATE, unique=unique, fields={"percent": percent, "state": row.state}
+        )
+        return row, [late]
+    announcements: list[Announcement] = []
+    if message.state in (StatusState.FAILED, StatusState.ABORTED):
+        cause = f"the device reported {message.state}"
+        row, announcements = move(row, S.FAILED, now_ms, gateway=gateway, cause=cause)
+    elif _RANK[row.state] < _RANK[S.RUNNING]:
+        row, announcements = move(row, S.RUNNING, now_ms, gateway=gateway)
+    row = row.model_copy(update={"percent": max(percent, row.percent or 0)})
+    progress = Announcement(
+        event=EventKind.PROGRESS, unique=unique, fields={"percent": percent, "state": row.state}
+    )
+    return row, [*announcements, progress]

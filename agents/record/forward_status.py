@@ -1,0 +1,38 @@
+"""The scanner's status: forwarded as an event, and evidence of how far the scan is."""
+
+from agents.record import decide
+from agents.record.book import Book
+from models.errors import PoisonError
+from models.scan import ScanStatus
+from models.wire import Cause
+from streams.inbound import Inbound
+
+
+class StatusForwarder:
+    """Takes statuses of scans."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+
+    async def forward_status(self, inbound: Inbound) -> None:
+        """Forward a status.
+
+        Raises PoisonError for what is no ScanStatus, or comes from another device than the scan's.
+        """
+        message = inbound.decode(ScanStatus)
+        if not await self._book.in_place(inbound, message.record_id):
+            return
+        row = self._book.scan(inbound, message.record_id)
+        if row is None:
+            await self._book.keep_early(inbound, message.record_id)
+            return
+        if message.device_id not in (None, row.scan.device_id):
+            raise PoisonError("the status names another device than the scan's", Cause.WRONG_DEVICE)
+        gateway = self._book.tools.settings.gateway
+        changed, announcements = decide.status(
+            row, message, inbound.origin, self._book.now_ms(), gateway=gateway
+        )
+        if changed != row:
+            # Not awaited: a redelivered status says the same again.
+            await self._book.write(inbound.partition, changed, durable=False)
+        await self._book.announce(changed, announcements)

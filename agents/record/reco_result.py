@@ -1,0 +1,153 @@
+"""What a reconstruction worker reports: its images are copied, checked, registered (promises 7, 10)."""
+
+from agents.record import decide
+from agents.record.book import Book, keep
+from agents.record.state import FileKind, FileRow, ScanRow, WorkItem, WorkKind
+from agents.record.storing import Storing, told_comment
+from agents.record.upload_result import registered
+from agents.tools import Announcement, record_key
+from models.errors import PoisonError
+from models.events import EventKind, ScanState
+from models.results import RecoResult, ResultFile
+from models.steps import FoundFile
+from models.wire import Cause
+from settings import RecordsDialect
+from streams.inbound import Inbound
+
+
+class RecoResults:
+    """Takes RecoResults, and registers their images."""
+
+    def __init__(self, book: Book, storing: Storing) -> None:
+        self._book = book
+        self._storing = storing
+
+    async def take_reco_result(self, inbound: Inbound) -> None:
+        """Take a RecoResult: only of a RecoJob that we sent, with files below the record's folder.
+
+        Raises PoisonError otherwise; the scan's state is untouched then.
+        """
+        result = inbound.decode(RecoResult)
+        if not await self._book.in_place(inbound, result.record_id):
+            return
+        row = self._book.scan(inbound, result.record_id)
+        if row is None:
+            await self._book.keep_early(inbound, result.record_id)
+            return
+        partition, record = inbound.partition, record_key(result.record_id)
+        if self._book.files.by_reco_job(partition, record, result.reco_job_id) is None:
+            raise PoisonError("no such reconstruction job was sent for this record", Cause.INVALID)
+        if not result.success:
+            await self._failed(partition, row, inbound.origin)
+            return
+        self._check(result, record)
+        name = f"register/{result.reco_job_id}"
+        item = self._book.work.get(partition, record, name)
+        if item is None:
+            known = [self._book.files.by_sha256(partition, record, f.sha256) for f in result.files]
+            if all(file is not None for file in known):
+                repeat = Announcement(event=EventKind.REPEATED, unique=inbound.origin)
+                await self._book.announce(row, [repeat])
+                return
+            item = WorkItem(
+                kind=WorkKind.REGISTER,
+                original=keep(inbound),
+                files=result.files,
+                reco_job_id=result.reco_job_id,
+            )
+            await self._book.work.put(partition, record, name, item).durable()
+        self._storing.begin(partition, record, name, item)
+
+    async def notice(self, partition: int, row: ScanRow) -> None:
+        """Take in the image that a foreign worker left at the conventional place."""
+        record, name = record_key(row.scan.record_id), "register/conventional"
+        if row.state.final or self._book.work.get(partition, record, name) is not None:
+            return
+        item = WorkItem(kind=WorkKind.REGISTER)
+        await self._book.work.put(partition, record, name, item).durable()
+        self._storing.begin(partition, record, name, item)
+
+    async def register(
+        self,
+        partition: int,
+        row: ScanRow,
+        name: str,
+        item: WorkItem,
+        found: tuple[FoundFile, ...],
+    ) -> None:
+        """Register images that were copied and checked; the scan is COMPLETED with them.
+
+        Raises PoisonError if the record has a SOP Instance UID already, with other content.
+        """
+        book, record = self._book, record_key(row.scan.record_id)
+        for file in found:
+            uid = file.sop_instance_uid or ""
+            other = book.files.by_sop_instance(partition, record, uid)
+            if other is not None and other.sha256 != file.sha256:
+                raise PoisonError(
+                    "the record has another file with this SOP Instance UID", Cause.FILE_REFUSED
+                )
+        late = row.state.final
+        rows, number = [], row.files
+        for file in found:
+            known = book.files.by_sha256(partition, record, file.sha256)
+            image = known or FileRow(
+                kind=FileKind.IMAGE,
+                number=number,
+                location=file.location,
+                size=file.size,
+                sha256=file.sha256,
+                media_type=file.media_type,
+                sop_class_uid=file.sop_class_uid,
+                sop_instance_uid=file.sop_instance_uid,
+                reco_job_id=item.reco_job_id,
+            )
+            number = max(number, image.number + 1)
+            await book.files.add(partition, record, image)
+            rows.append(image)
+        row = row.model_copy(update={"files": number})
+        gateway = book.tools.settings.gateway
+        row, moved = decide.move(row, ScanState.COMPLETED, book.now_ms(), gateway=gateway)
+        if not late:
+            await self._tell_exams(partition, row, rows[0])
+        await book.write(partition, row, durable=True)
+        await book.announce(row, [registered(*rows, late=late), *moved])
+        await book.finish(partition, record, name)
+
+    async def _tell_exams(self, partition: int, row: ScanRow, image: FileRow) -> None:
+        """Have the exam manager told where the image is; COMPLETED does not wait for it."""
+        book, scan = self._book, row.scan
+        if book.tools.settings.records is RecordsDialect.TASK:
+            return
+        told = ResultFile(location=image.location, size=image.size, sha256=image.sha256)
+        item = WorkItem(
+            kind=WorkKind.TELL,
+            files=(told,),
+            cause=told_comment(scan.request_id, scan.device_id),
+        )
+        record, name = record_key(scan.record_id), "tell"
+        await book.work.put(partition, record, name, item).durable()
+        self._storing.begin(partition, record, name, item)
+
+    async def _failed(self, partition: int, row: ScanRow, unique: str) -> None:
+        if row.state.final:
+            late = Announcement(event=EventKind.LATE, unique=unique, fields={"state": row.state})
+            await self._book.announce(row, [late])
+            return
+        # The worker's own text goes into no event: it may hold anything (promise 8).
+        cause = "the reconstruction worker reported a failure"
+        gateway = self._book.tools.settings.gateway
+        now = self._book.now_ms()
+        row, moved = decide.move(row, ScanState.FAILED, now, gateway=gateway, cause=cause)
+        await self._book.write(partition, row, durable=True)
+        await self._book.announce(row, moved)
+
+    @staticmethod
+    def _check(result: RecoResult, record: str) -> None:
+        if not result.files:
+            raise PoisonError("a reconstruction that went well names its files", Cause.INVALID)
+        folder = f"records/{record}/"
+        if not all(file.location.startswith(folder) for file in result.files):
+            raise PoisonError(
+                "a file of a reconstruction lies in its record's folder", Cause.PATH_REFUSED
+            )

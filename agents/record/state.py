@@ -1,0 +1,124 @@
+"""What a record's aggregate remembers: the scan, its files, and its open work."""
+
+from enum import StrEnum
+
+from pydantic import Base64Bytes, Field
+
+from models.base import FileSize, Location, Message, Sha256
+from models.events import ScanState
+from models.results import ResultFile
+from models.steps import ScanIdentity
+from streams.inbound import Inbound
+from streams.openwork import SEPARATOR, WorkRow
+
+
+class ScanRow(Message):
+    """A scan, as far as it is."""
+
+    scan: ScanIdentity
+    state: ScanState
+    percent: int | None = None
+    cause: str | None = None
+    advice: str | None = None
+    attempt: int = 0
+    times: dict[ScanState, int] = Field(default_factory=dict)
+    """When each state was first reached: wall time in ms, for people."""
+    files: int = 0
+    """How many files are registered; their rows are keyed 0, 1, … (never a list in one row)."""
+    raw: int | None = None
+    """Number of the first raw data file."""
+
+
+class FileKind(StrEnum):
+    """What a registered file is."""
+
+    RAW = "raw"
+    IMAGE = "image"
+
+
+class FileRow(Message):
+    """A registered file: our own copy, verified when it was put into place (promise 7)."""
+
+    kind: FileKind
+    number: int
+    location: Location
+    size: FileSize
+    sha256: Sha256
+    media_type: str
+    sop_class_uid: str | None = None
+    sop_instance_uid: str | None = None
+    reco_job_id: str | None = None
+    """For raw data: the RecoJob that we sent. For an image: the one that it answers."""
+
+
+class FileIndex(Message):
+    """Points from a number, a SOP Instance UID or a RecoJob's id to a file's sha256."""
+
+    sha256: Sha256
+
+
+class WorkKind(StrEnum):
+    """Kinds of a record's open work."""
+
+    EARLY = "early"  # a message that came before its record is known
+    COPY = "copy"  # raw data to be copied, checked and registered
+    REGISTER = "register"  # images to be copied, checked and registered
+    TELL = "tell"  # the exam manager is to be told of the image
+
+
+class Original(Message):
+    """A message as it came, kept so that it can be handled later or become a dead letter."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: Base64Bytes | None
+    value: Base64Bytes | None
+    timestamp_ms: int
+    headers: tuple[tuple[str, Base64Bytes | None], ...]
+
+    @classmethod
+    def of(cls, inbound: Inbound) -> "Original":
+        """Keep a message."""
+        return cls.model_construct(
+            topic=inbound.topic,
+            partition=inbound.partition,
+            offset=inbound.offset,
+            key=inbound.key,
+            value=inbound.value,
+            timestamp_ms=inbound.timestamp_ms,
+            headers=inbound.headers,
+        )
+
+    def inbound(self) -> Inbound:
+        """Give the message back."""
+        return Inbound(
+            topic=self.topic,
+            partition=self.partition,
+            offset=self.offset,
+            key=self.key,
+            value=self.value,
+            timestamp_ms=self.timestamp_ms,
+            headers=self.headers,
+        )
+
+
+class WorkItem(WorkRow):
+    """A row of a record's open work."""
+
+    kind: WorkKind
+    original: Original | None = None
+    files: tuple[ResultFile, ...] = ()
+    reco_job_id: str | None = None
+    tries: int = 0
+    cause: str | None = None
+
+
+def file_key(record: str, sha256: str) -> str:
+    """Give the key of a file's row: record/sha256."""
+    return f"{record}{SEPARATOR}{sha256}"
+
+
+def index_key(record: str, kind: str, name: int | str) -> str:
+    """Give the key of an index row: of a number (`n`), a SOP Instance UID (`uid`), a RecoJob (`job`)."""
+    return f"{record}{SEPARATOR}{kind}/{name}"

@@ -1,0 +1,165 @@
+"""The scanner's raw data: announced by reference, copied, checked, registered, sent to reconstruction.
+
+The order of what is written is the order in which a crash may cut it: file row, RecoJob, scan row,
+events, and last the row of open work goes. Whatever is missing is done again, with the same ids.
+"""
+
+import orjson
+
+from agents.record import decide
+from agents.record.book import Book, keep
+from agents.record.state import FileKind, FileRow, ScanRow, WorkItem, WorkKind
+from agents.record.storing import Storing
+from agents.tools import Announcement, record_key
+from models import wire
+from models.base import is_integer_id
+from models.errors import PoisonError
+from models.events import EventFile, EventKind, ScanState
+from models.results import RecoJob, ResultUpload
+from models.steps import FoundFile
+from models.wire import Cause
+from settings import RecoDialect
+from streams.inbound import Inbound
+from streams.outbox import standard_headers
+
+_CHUNKED = frozenset({"chunk", "chunks", "chunk_size", "index", "data"})
+
+
+class Uploads:
+    """Takes uploads, and registers what became of them."""
+
+    def __init__(self, book: Book, storing: Storing) -> None:
+        self._book = book
+        self._storing = storing
+
+    async def upload_result(self, inbound: Inbound) -> None:
+        """Take an announced file in: its row is durable, the copying goes on in the background.
+
+        Raises PoisonError: what is no ResultUpload, the form in chunks (reserved), another device.
+        """
+        try:
+            upload = inbound.decode(ResultUpload)
+        except PoisonError:
+            if _in_chunks(inbound.value):
+                raise PoisonError("uploads in chunks are not taken", Cause.UNSUPPORTED) from None
+            raise
+        if not await self._book.in_place(inbound, upload.record_id):
+            return
+        row = self._book.scan(inbound, upload.record_id)
+        if row is None:
+            await self._book.keep_early(inbound, upload.record_id)
+            return
+        if upload.device_id not in (None, row.scan.device_id):
+            raise PoisonError("the upload names another device than the scan's", Cause.WRONG_DEVICE)
+        partition, record = inbound.partition, record_key(upload.record_id)
+        name = f"copy/{upload.sha256}"
+        item = self._book.work.get(partition, record, name)
+        if item is None:
+            if self._book.files.by_sha256(partition, record, upload.sha256) is not None:
+                repeat = Announcement(event=EventKind.REPEATED, unique=inbound.origin)
+                await self._book.announce(row, [repeat])
+                return
+            item = WorkItem(kind=WorkKind.COPY, original=keep(inbound))
+            await self._book.work.put(partition, record, name, item).durable()
+        self._storing.begin(partition, record, name, item)
+
+    async def register(
+        self, partition: int, row: ScanRow, name: str, item: WorkItem, found: FoundFile
+    ) -> None:
+        """Register a file that was copied and checked, and send its RecoJob."""
+        book, scan = self._book, row.scan
+        record = record_key(scan.record_id)
+        known = book.files.by_sha256(partition, record, found.sha256)
+        late = row.state.final and known is None
+        file = known or FileRow(
+            kind=FileKind.RAW,
+            number=row.files,
+            location=found.location,
+            size=found.size,
+            sha256=found.sha256,
+            media_type=found.media_type,
+            reco_job_id=wire.make_id(scan.request_id, f"reco/{record}", found.sha256),
+        )
+        await book.files.add(partition, record, file)
+        announcements = [registered(file, late=late)]
+        if row.raw is not None and row.raw != file.number:
+            cause = "another raw data file than the first: kept beside it"
+            announcements.append(conflict(file, cause))
+        update = {
+            "files": max(row.files, file.number + 1),
+            "raw": file.number if row.raw is None else row.raw,
+        }
+        row = row.model_copy(update=update)
+        if not late:
+            row, moved = await self._reconstruct(row, file)
+            announcements += moved
+        await book.write(partition, row, durable=True)
+        await book.announce(row, announcements)
+        await book.finish(partition, record, name)
+        if item.original is not None:
+            self._remove_source(item.original.inbound().decode(ResultUpload))
+
+    def _remove_source(self, upload: ResultUpload) -> None:
+        """Remove the sender's file in the background: best effort, our copy is the one that counts."""
+
+        async def remove() -> None:
+            await self._book.tools.lake.remove_source(
+                upload.location, size=upload.size, sha256=upload.sha256
+            )
+
+        self._book.tools.files.submit(f"remove/{upload.upload_id}/{upload.sha256}", remove)
+
+    async def _reconstruct(self, row: ScanRow, file: FileRow) -> tuple[ScanRow, list[Announcement]]:
+        """Send the RecoJob of a raw data file; at the broker on return."""
+        book, scan = self._book, row.scan
+        settings = book.tools.settings
+        row, announcements = decide.move(
+            row, ScanState.ACQUIRED, book.now_ms(), gateway=settings.gateway
+        )
+        upstream = settings.reco_dialect is RecoDialect.UPSTREAM
+        if upstream and not is_integer_id(scan.record_id):
+            cause = "the reconstruction worker at hand takes integer record ids only"
+            row, failed = decide.move(row, ScanState.FAILED, book.now_ms(), cause=cause)
+            return row, announcements + failed
+        job = RecoJob(
+            record_id=scan.record_id,
+            input=file.location,
+            reco_job_id=file.reco_job_id or "",
+            request_id=scan.request_id,
+            sha256=file.sha256,
+            size=file.size,
+            output_dir=f"records/{record_key(scan.record_id)}",
+        )
+        headers = standard_headers(scan.request_id, job.reco_job_id)
+        key = record_key(scan.record_id).encode()
+        await book.tools.outbox.deliver(wire.RECO_JOBS, key, job.to_bytes(), headers)
+        row, moved = decide.move(row, ScanState.RECONSTRUCTING, book.now_ms())
+        return row, announcements + moved
+
+
+def registered(*files: FileRow, late: bool) -> Announcement:
+    """Announce files that are in the table now; late ones came after the scan's end."""
+    told = tuple(
+        EventFile(location=file.location, size=file.size, sha256=file.sha256) for file in files
+    )
+    return Announcement(
+        event=EventKind.LATE if late else EventKind.RESULT_REGISTERED,
+        unique=",".join(file.sha256[:16] for file in files[:8]) + f"/{len(files)}",
+        fields={"files": told, "count": len(files)},
+    )
+
+
+def conflict(file: FileRow, cause: str) -> Announcement:
+    """Announce a file that does not agree with what stands; nothing is replaced."""
+    told = EventFile(location=file.location, size=file.size, sha256=file.sha256)
+    return Announcement(
+        event=EventKind.CONFLICT, unique=file.sha256, fields={"files": (told,), "cause": cause}
+    )
+
+
+def _in_chunks(value: bytes | None) -> bool:
+    try:
+        body = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(body, dict) and "location" not in body and bool(_CHUNKED & body.keys())

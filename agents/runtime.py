@@ -1,0 +1,261 @@
+"""The running worker: tables, windows and timers, put together from settings."""
+
+import asyncio
+import logging
+import shutil
+import time
+import warnings
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from aiokafka.errors import KafkaError
+from faust.exceptions import AlreadyConfiguredWarning
+
+from agents import downloads
+from agents.device import agent as device
+from agents.device.state import ParkedRow, RequestRow
+from agents.downloads import Downloads
+from agents.record import agent as record
+from agents.record.book import Book
+from agents.record.files import RecordFiles
+from agents.record.state import FileIndex, FileRow, ScanRow, WorkItem
+from agents.tools import Pool, Tools
+from datalake import DataLake
+from managers import Managers
+from models.base import Message
+from models.errors import FatalError
+from settings import Settings
+from streams.clock import Clock
+from streams.deadletters import DeadLetters
+from streams.engine import App
+from streams.guard import stop_now
+from streams.inbound import Inbound
+from streams.metrics import Metrics
+from streams.openwork import Due, OpenWork
+from streams.outbox import Outbox
+from streams.provision import DELETE_RETENTION_MS, Provisioner, changelog
+from streams.tables import DurableTable
+from streams.topics import Topics
+from streams.web import WebPort
+from streams.window import Window
+
+TABLES: Final = (
+    "requests",
+    "device-work",
+    "scans",
+    "result-files",
+    "result-index",
+    "record-work",
+)
+TICK_S: Final = 0.1
+"""How often due work is looked for."""
+
+RowT = TypeVar("RowT", bound=Message)
+
+log = logging.getLogger(__name__)
+
+
+def fatal(error: BaseException) -> None:
+    """End the worker: going on would lose a message or do something twice."""
+    text = str(error) if isinstance(error, FatalError) else type(error).__name__
+    stop_now(f"the worker stops: {text}")
+
+
+class Runtime:
+    """All parts of a worker. Making it does no I/O; `app` is what the `faust` command runs."""
+
+    def __init__(
+        self,
+        app: App,
+        settings: Settings,
+        topics: Topics,
+        clock: Clock,
+        open_managers: Callable[[], Managers],
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._topics = topics
+        self._clock = clock
+        self._owned = False
+        self._metrics = Metrics()
+        self._outbox = Outbox(lambda: app.producer, topics, clock, fatal)
+        tools = Tools(
+            settings=settings,
+            partitions=topics.partitions,
+            clock=clock,
+            guard=app.guard,
+            outbox=self._outbox,
+            dead_letters=DeadLetters(self._outbox, clock, self._metrics),
+            metrics=self._metrics,
+            managers=open_managers(),
+            lake=DataLake(settings.data_lake),
+            files=Pool(settings.file_tasks, fatal),
+        )
+        self._device_work = OpenWork(self._table("device-work", ParkedRow))
+        self._record_work = OpenWork(self._table("record-work", WorkItem))
+        scans = self._table("scans", ScanRow)
+        files = RecordFiles(
+            self._table("result-files", FileRow), self._table("result-index", FileIndex)
+        )
+        self._devices = device.DeviceAgent(
+            tools, self._table("requests", RequestRow), self._device_work
+        )
+        self._records = record.RecordAgent(
+            Book(tools=tools, scans=scans, files=files, work=self._record_work)
+        )
+        self._agent("device", device.TOPICS, self._devices.handle)
+        self._agent("record", record.TOPICS, self._records.handle)
+        self._agent("downloads", downloads.TOPICS, Downloads(tools, scans, files).handle)
+        app.before_start = self._before_start
+        app.on_drained = self._disowned
+        app.timer(TICK_S)(self._tick)
+        self._metrics.open_work.labels("device").set_function(lambda: self._device_work.size)
+        self._metrics.open_work.labels("record").set_function(lambda: self._record_work.size)
+
+    def _table(self, name: str, model: type[RowT]) -> DurableTable[RowT]:
+        table = self._app.Table(
+            name,
+            partitions=self._topics.partitions,
+            key_type=bytes,  # for a table, bytes means raw
+            value_type=bytes,
+        )
+        if name == TABLES[-1]:
+            table.on_recover(self._recovered)  # called when all tables are recovered
+        return DurableTable(table, model, self._outbox, fatal)
+
+    def _agent(
+        self, name: str, logical: tuple[str, ...], handle: Callable[[Inbound], Awaitable[None]]
+    ) -> None:
+        names = {self._topics[topic]: topic for topic in logical}
+        app = self._app
+
+        async def settle(event: Any) -> None:
+            await handle(Inbound.of(event, names[event.message.topic]))
+
+        window = Window(
+            settle,
+            in_flight=self._settings.in_flight,
+            generation=lambda: app.consumer_generation_id,
+            fatal=fatal,
+        )
+        app.windows.append(window)
+        self._metrics.open_messages.labels(name).set_function(lambda: window.open)
+
+        async def run(stream: Any) -> None:
+            await window.run(stream.noack().events(), stream.ack)
+
+        channel = app.topic(
+            *names,
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            partitions=self._topics.partitions,
+        )
+        app.agent(channel, name=name)(run)
+
+    async def _before_start(self) -> None:
+        """See that the topics are right, and choose the folder of the local stores."""
+        settings = self._settings
+        if settings.web_port:
+            port = WebPort(settings.web_host, settings.web_port, self._metrics, self._why_not_ready)
+            await self._app.add_runtime_dependency(port)
+        cluster = await self._provision()
+        folder = settings.state_dir / f"{cluster}-{settings.app_id}-{settings.worker_id}"
+        _wipe_if_old(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._touch()
+        with warnings.catch_warnings():
+            # Faust warns of late settings; the stores are opened later still.
+            warnings.simplefilter("ignore", AlreadyConfiguredWarning)
+            self._app.conf.datadir = folder
+        if not settings.device_manager_uri:
+            log.warning("DEVICE_MANAGER_URI is not set: scan jobs wait until it is")
+
+    async def _provision(self) -> str:
+        specs = [
+            *self._topics.specs(),
+            *(changelog(self._settings.app_id, t, self._topics.partitions) for t in TABLES),
+        ]
+        said = False
+        while True:
+            try:
+                async with Provisioner(self._settings.kafka) as provisioner:
+                    found = await provisioner.look(specs, make=self._settings.create_topics)
+                    cluster = await provisioner.cluster_id()
+                break
+            except FatalError as error:
+                stop_now(str(error), code=1)
+            except (OSError, TimeoutError, KafkaError) as error:
+                if isinstance(error, KafkaError) and not error.retriable:
+                    stop_now(f"the topics can't be looked at: {type(error).__name__}", code=1)
+                if not said:
+                    log.warning("no broker answers yet (%s): waiting", type(error).__name__)
+                    said = True
+                await asyncio.sleep(1)
+        wrong = [f"topic {one.topic}: {one.wrong}" for one in found if one.wrong]
+        wrong += [
+            f"topic {one.topic} is missing; `faust -A faust_app topics` makes it"
+            for one in found
+            if one.missing and not one.made
+        ]
+        if wrong:
+            stop_now("the worker does not start: " + "; ".join(wrong), code=1)
+        return cluster
+
+    async def _recovered(self) -> None:
+        self._devices.recovered()
+        self._records.recovered()
+        self._owned = True
+
+    def _why_not_ready(self) -> str:
+        return "" if self._owned else "no partitions yet: the group is rebalancing or recovering"
+
+    def _disowned(self) -> None:
+        self._owned = False
+
+    async def _tick(self) -> None:
+        """Turn what is due into messages of its owner; nothing else happens in a timer."""
+        if not self._owned or self._app.rebalancing:
+            return
+        now = self._clock.broker_ms()
+        pairs: list[tuple[OpenWork[Any], Callable[[Due], Awaitable[None]]]] = [
+            (self._device_work, self._devices.wake),
+            (self._record_work, self._records.wake),
+        ]
+        for work, wake in pairs:
+            for due in work.due(now):
+                await wake(due)
+        if time.monotonic() - self._touched > 60:  # noqa: PLR2004 - once a minute
+            self._touch()
+
+    def _touch(self) -> None:
+        self._touched = time.monotonic()
+        (self._folder / "last-used").touch()
+
+
+def _wipe_if_old(folder: Path) -> None:
+    """Throw a local store away that was not used for longer than changelogs keep tombstones.
+
+    It would bring deleted rows back (faust-facts section 10); the changelog makes it anew.
+    """
+    mark = folder / "last-used"
+    most_s = DELETE_RETENTION_MS / 1000 * 0.9
+    if folder.exists() and (not mark.exists() or time.time() - mark.stat().st_mtime > most_s):
+        log.warning("the local store was not used for a long time: it is made anew")
+        shutil.rmtree(folder)
+
+
+def instance_id(settings: Settings, topics: Topics) -> str:
+    """Name a static member: its worker, and a hash of what it subscribes to.
+
+    A restarted member with another subscription would get its old assignment back, and would
+    silently not read the new topics.
+    """
+    logical = (*device.TOPICS, *record.TOPICS, *downloads.TOPICS)
+    subscribed = ",".join(sorted(topics[name] for name in logical))
+    digest = sha256(f"{subscribed}/{topics.partitions}".encode()).hexdigest()
+    return f"{settings.worker_id}-{digest[:10]}"

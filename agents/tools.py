@@ -1,0 +1,159 @@
+"""What all agents work with, put together once by faust_app.py."""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from datalake import DataLake
+from managers import Managers
+from models import wire
+from models.base import canonical
+from models.errors import FatalError, PoisonError
+from models.events import EventKind, ScanEvent, ScanState
+from models.wire import Cause
+from settings import Settings
+from streams.clock import Clock
+from streams.deadletters import DeadLetters
+from streams.guard import Guard
+from streams.inbound import Headers, Inbound
+from streams.metrics import Metrics
+from streams.outbox import Outbox, standard_headers
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """A ScanEvent to be; `unique` makes its id, so that a repeat has the same one."""
+
+    event: EventKind
+    unique: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+def changed(
+    state: ScanState, previous: ScanState | None, unique: str, **fields: Any
+) -> Announcement:
+    """Announce a change of state."""
+    return Announcement(
+        event=EventKind.STATE_CHANGED,
+        unique=f"{state}/{unique}",
+        fields={"state": state, "previous": previous, **fields},
+    )
+
+
+class Pool:
+    """Bounded background work: one task for each key; an exception of one ends the worker."""
+
+    def __init__(self, size: int, fatal: Callable[[BaseException], None]) -> None:
+        self._slots = asyncio.Semaphore(size)
+        self._fatal = fatal
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def submit(self, key: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Start work in the background, unless work of this key is under way."""
+        if key in self._tasks:
+            return
+        task = asyncio.create_task(self._run(work))
+        self._tasks[key] = task
+        task.add_done_callback(lambda done: self._ended(key, done))
+
+    async def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async with self._slots:
+            await work()
+
+    def _ended(self, key: str, task: "asyncio.Task[None]") -> None:
+        del self._tasks[key]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fatal(error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """The worker's parts, as agents see them."""
+
+    settings: Settings
+    partitions: int
+    clock: Clock
+    guard: Guard
+    outbox: Outbox
+    dead_letters: DeadLetters
+    managers: Managers
+    lake: DataLake
+    files: Pool
+    metrics: Metrics
+
+    async def announce(
+        self,
+        announcements: list[Announcement],
+        *,
+        key: str,
+        trace: Headers = (),
+        **identity: Any,
+    ) -> None:
+        """Send ScanEvents, in order, on one key: the record's id, or the request's before it."""
+        for one in announcements:
+            event_id = wire.make_id(key, one.event, one.unique)
+            event = ScanEvent(
+                event_id=event_id,
+                event=one.event,
+                at=self.clock.wall(),
+                **{**identity, **one.fields},
+            )
+            headers = standard_headers(event.request_id or key, event_id, trace)
+            self.metrics.events.labels(event.event, event.state or "").inc()
+            await self.outbox.send(wire.SCAN_EVENTS, key.encode(), event.to_bytes(), headers)
+
+    async def settle(
+        self,
+        inbound: Inbound,
+        handler: Callable[[Inbound], Awaitable[None]],
+        *,
+        bugs_are_fatal: bool = False,
+    ) -> None:
+        """Let a handler settle a message, whatever is in it.
+
+        A message that is at fault becomes a dead letter. So does one that met a bug of ours, with
+        the place of the bug in the log but no text of the exception, which may hold input. Where a
+        bug must not be passed over (`bugs_are_fatal`: the message may have started a scan) the worker
+        stops instead, and the message comes again.
+        """
+        began = self.clock.monotonic()
+        try:
+            await handler(inbound)
+        except PoisonError as error:
+            await self.dead_letters.bury(inbound, error, stage=handler.__name__)
+        except FatalError:
+            raise
+        except Exception as error:
+            where = "".join(traceback.format_tb(error.__traceback__)[-3:])
+            name = type(error).__name__
+            log.error("internal error %s at %s\n%s", name, inbound.here, where)  # noqa: TRY400
+            if bugs_are_fatal:
+                raise
+            await self.dead_letters.bury(
+                inbound,
+                PoisonError(f"internal error {name}", Cause.INTERNAL),
+                stage=handler.__name__,
+            )
+        self.metrics.messages.labels(inbound.topic).inc()
+        self.metrics.seconds.labels(inbound.topic).observe(self.clock.monotonic() - began)
+
+
+def request_mark(request_id: str, device_id: str) -> str:
+    """Give what a record's comment says of its request, so that it can be found again.
+
+    The identity of a job is (device, request id), so the mark holds both.
+    """
+    return f"request {request_id} [{wire.make_id(request_id, 'record', device_id)}]"
+
+
+def record_key(record_id: int | str) -> str:
+    """Give the key of a record's messages and rows."""
+    return canonical(record_id)

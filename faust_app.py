@@ -1,0 +1,85 @@
+"""The app, put together: settings → streams → agents → commands; nothing else.
+
+`faust -A faust_app worker` runs the processor; `faust -A faust_app --help` lists the commands.
+"""
+
+import os
+import sys
+
+import stamina
+from pydantic import ValidationError
+
+from agents.runtime import Runtime, instance_id
+from commands import add_commands
+from managers import Managers, open_managers
+from models.base import explain
+from settings import RecoDialect, Settings
+from streams.clock import Clock
+from streams.engine import App, broker_url
+from streams.guard import Guard
+from streams.topics import Topics
+
+SESSION_S = 10.0
+
+
+def read_settings() -> Settings:
+    """Read the environment; a setting that is wrong ends the program with a sentence."""
+    try:
+        return Settings.from_environment(dict(os.environ))
+    except ValidationError as error:
+        sys.exit(f"scanhub: a setting is wrong: {explain(error)}")
+
+
+def make_app(settings: Settings, topics: Topics, clock: Clock) -> App:
+    """Make the Faust app with the settings that the promises need (docs/architecture.md)."""
+    return App(
+        settings.app_id,
+        guard=Guard(SESSION_S, clock.monotonic),
+        broker=broker_url(settings.kafka),
+        store="rocksdb://?driver=rocksdict",
+        datadir=str(settings.state_dir),
+        processing_guarantee="at_least_once",
+        topic_partitions=topics.partitions,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        table_standby_replicas=1,
+        broker_session_timeout=SESSION_S,
+        broker_heartbeat_interval=2.0,
+        broker_request_timeout=30.0,
+        broker_commit_interval=0.5,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=instance_id(settings, topics),
+        producer_max_batch_size=1_048_576,
+        producer_max_request_size=34 * 1024 * 1024,
+        producer_linger=0.0,
+        canonical_url=f"http://{settings.worker_id}:{settings.web_port or 6066}",
+        stream_wait_empty=True,
+    )
+
+
+def make_managers(settings: Settings, clock: Clock) -> Managers:
+    """Open the managers' clients."""
+    return open_managers(
+        exam_uri=settings.exam_manager_uri,
+        device_uri=settings.device_manager_uri,
+        sequence_uri=settings.sequence_manager_uri,
+        device_path=settings.device_path,
+        networks=settings.device_networks,
+        timeout_s=settings.http_timeout_s,
+        cache_s=settings.cache_s,
+        clock=clock.monotonic,
+    )
+
+
+stamina.instrumentation.set_on_retry_hooks(())  # a line for each retry says nothing to a person
+settings = read_settings()
+topics = Topics(
+    prefix=settings.topic_prefix,
+    renamed=settings.topic_names,
+    partitions=settings.partitions,
+    reco_partitions=1 if settings.reco_dialect is RecoDialect.UPSTREAM else None,
+)
+clock = Clock()
+app = make_app(settings, topics, clock)
+runtime = Runtime(app, settings, topics, clock, lambda: make_managers(settings, clock))
+add_commands(app, settings, topics)

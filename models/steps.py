@@ -1,0 +1,82 @@
+"""Messages between the aggregates, and from timers and background work: internal topics only."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from models.base import DeviceId, FileSize, Location, Message, RecordId, RequestId, Sha256
+from models.events import ScanState
+from models.wire import Cause
+
+
+class ScanIdentity(Message):
+    """What a scan is called everywhere; carried whole, as steps may come in any order."""
+
+    record_id: RecordId
+    device_id: DeviceId
+    request_id: RequestId
+    job_id: RecordId
+    workflow_id: RecordId | None = None
+    task_id: RecordId | None = None
+
+
+class DeviceStepKind(StrEnum):
+    """What a device's aggregate is told."""
+
+    DUE = "due"  # a parked job's time has come
+    NEXT = "next"  # the job before is out of the way
+
+
+class DeviceStep(Message):
+    """A step of a device's aggregate."""
+
+    kind: DeviceStepKind
+    device_id: DeviceId
+    name: str = ""
+    version: int = 0
+
+
+class RecordStepKind(StrEnum):
+    """What a record's aggregate is told."""
+
+    SCAN = "scan"  # the device's aggregate: how far the scan is
+    DUE = "due"  # a timer: a row's time has come
+    STORED = "stored"  # background work: files are copied, or why not
+    TOLD = "told"  # background work: the exam manager was told, or why not
+    NOTICED = "noticed"  # a download found a file at the old conventional place
+
+
+class FoundFile(Message):
+    """A file as our own verified copy of it lies in the data lake."""
+
+    location: Location
+    size: FileSize
+    sha256: Sha256
+    media_type: str = "application/octet-stream"
+    sop_class_uid: str | None = None
+    sop_instance_uid: str | None = None
+
+
+class Failure(Message):
+    """Why background work did not go well: `cause` is set where the message is at fault."""
+
+    sentence: str
+    cause: Cause | None = None
+    again: bool = False
+
+
+class RecordStep(Message):
+    """A step of a record's aggregate."""
+
+    kind: RecordStepKind
+    record_id: RecordId
+    scan: ScanIdentity | None = None
+    state: ScanState | None = None
+    cause: str | None = None
+    advice: str | None = None
+    attempt: int | None = None
+    born_ms: int | None = None
+    name: str = ""
+    version: int = 0
+    files: tuple[FoundFile, ...] = Field(default=(), max_length=4096)
+    failure: Failure | None = None

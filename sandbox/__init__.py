@@ -1,0 +1,1 @@
+"""One machine: an embedded Kafka, simulated managers, devices and reconstruction, and the demo."""

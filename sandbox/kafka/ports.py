@@ -1,0 +1,60 @@
+"""Loopback ports: asked from the system, then kept for a broker that may be killed and come back.
+
+While a broker is down, its clients knock at its port again and again. A port from the system's own
+range can then be given to one of those very clients as its source, even connecting it to itself,
+and the broker can't come back. A socket that is bound and not listening keeps the system from
+handing the port out, and Java, which sets SO_REUSEADDR as we do, may still listen on it (Linux).
+"""
+
+import socket
+import sys
+
+from sandbox.kafka.errors import KafkaFailedError
+from sandbox.kafka.properties import HOST
+
+
+def free_ports(count: int) -> list[int]:
+    """Give ports that are free now, all different."""
+    sockets = [_bound(0) for _ in range(count)]
+    try:
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+class HeldPorts:
+    """Ports that nobody else gets until they are released."""
+
+    def __init__(self, *ports: int) -> None:
+        self._ports = ports
+        self._sockets: list[socket.socket] = []
+
+    def hold(self) -> None:
+        """Take the ports; holding them twice is fine."""
+        if self._sockets:
+            return
+        for port in self._ports:
+            try:
+                self._sockets.append(_bound(port))
+            except OSError as error:
+                self.release()
+                raise KafkaFailedError(f"port {port} is taken ({error.strerror})") from error
+        if sys.platform != "linux":
+            self.release()  # elsewhere the broker could not listen beside us
+
+    def release(self) -> None:
+        """Give the ports back."""
+        while self._sockets:
+            self._sockets.pop().close()
+
+
+def _bound(port: int) -> socket.socket:
+    one = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind((HOST, port))
+    except OSError:
+        one.close()
+        raise
+    return one

@@ -1,0 +1,45 @@
+"""What the broker is told: one node that is broker and controller, on loopback only."""
+
+from pathlib import Path
+from typing import Final
+
+HOST: Final = "127.0.0.1"
+NODE: Final = 1
+
+
+def server_properties(data: Path, *, port: int, controller_port: int) -> str:
+    """Give the text of server.properties. What is not named here is Kafka's own default."""
+    settings = {
+        "process.roles": "broker,controller",
+        "node.id": NODE,
+        "controller.quorum.voters": f"{NODE}@{HOST}:{controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "log.dirs": data,
+        # A topic that nobody made is a mistake to be seen, not one to be hidden.
+        "auto.create.topics.enable": "false",
+        # There is one node, so there is one copy of everything.
+        "default.replication.factor": 1,
+        "offsets.topic.replication.factor": 1,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.min.isr": 1,
+        # Quick to start: one partition instead of fifty, and groups that do not wait for others.
+        "offsets.topic.num.partitions": 1,
+        "transaction.state.log.num.partitions": 1,
+        "share.coordinator.state.topic.num.partitions": 1,
+        "group.initial.rebalance.delay.ms": 0,
+        # A killed broker may register again only when its former life has timed out (default 9 s).
+        "broker.session.timeout.ms": 2000,
+        "broker.heartbeat.interval.ms": 250,
+        "group.min.session.timeout.ms": 6000,
+        # Room for batches well above the largest message that a topic allows.
+        "socket.request.max.bytes": 128 * 1024 * 1024,
+        # The cleaner of compacted topics takes 128 MiB of heap by default; a sandbox has few keys.
+        "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())

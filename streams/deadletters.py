@@ -1,0 +1,65 @@
+"""Dead letters: the message as it came, with its cause in headers; replayable, never lost.
+
+Sent and awaited before the input is acknowledged. One that the broker refuses for its size goes as a
+stub: the first 64 KiB, the full size and sha256.
+"""
+
+import logging
+from hashlib import sha256
+from typing import Final
+
+from models import wire
+from models.base import rfc3339
+from models.errors import PermanentError, PoisonError
+from streams.clock import Clock
+from streams.inbound import Inbound
+from streams.metrics import Metrics
+from streams.outbox import Outbox
+
+STUB_BYTES: Final = 65_536
+
+log = logging.getLogger(__name__)
+
+
+class DeadLetters:
+    """Writes dead letters."""
+
+    def __init__(self, outbox: Outbox, clock: Clock, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._outbox = outbox
+        self._clock = clock
+
+    async def bury(self, inbound: Inbound, error: PoisonError, *, stage: str) -> None:
+        """Send a message to `dead-letters` with its cause, and wait until the broker has it."""
+        headers = [*inbound.headers, *self._headers(inbound, error, stage)]
+        log.warning("dead letter: %s (%s) at %s, stage %s", error, error.cause, inbound.here, stage)
+        self._metrics.dead_letters.labels(error.cause).inc()
+        try:
+            await self._outbox.deliver(wire.DEAD_LETTERS, inbound.key, inbound.value, headers)
+        except PermanentError:
+            value = inbound.value or b""
+            headers += [
+                (wire.DEAD_STUB_SIZE, str(len(value)).encode()),
+                (wire.DEAD_STUB_SHA256, sha256(value).hexdigest().encode()),
+            ]
+            await self._outbox.deliver(wire.DEAD_LETTERS, inbound.key, value[:STUB_BYTES], headers)
+
+    def _headers(
+        self, inbound: Inbound, error: PoisonError, stage: str
+    ) -> list[tuple[str, bytes | None]]:
+        own = {
+            wire.DEAD_EXCEPTION: type(error).__name__,
+            wire.DEAD_MESSAGE: str(error),
+            wire.DEAD_TOPIC: inbound.topic,
+            wire.DEAD_PARTITION: str(inbound.partition),
+            wire.DEAD_OFFSET: str(inbound.offset),
+            wire.DEAD_CAUSE: error.cause,
+            wire.DEAD_STAGE: stage,
+            wire.DEAD_ATTEMPTS: "1",
+            wire.DEAD_FAILED_AT: rfc3339(self._clock.wall()),
+        }
+        headers: list[tuple[str, bytes | None]] = [(k, v.encode()) for k, v in own.items()]
+        if wire.REQUEST_ID not in inbound.header:
+            # The identity goes with the message, so that a replay is the same job.
+            headers.append((wire.REQUEST_ID, inbound.request_id.encode()))
+        return headers

@@ -1,0 +1,51 @@
+"""All metrics: names, labels, help texts. In a registry of their own; no value ever holds an id."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+class Metrics:
+    """What a worker counts; served as text on `/metrics` (Prometheus)."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.messages = Counter(
+            "scanhub_messages",
+            "Messages settled, by topic.",
+            ["topic"],
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "scanhub_message_seconds",
+            "Time from taking a message to settling it, seconds, by topic.",
+            ["topic"],
+            registry=self.registry,
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+        )
+        self.dead_letters = Counter(
+            "scanhub_dead_letters",
+            "Messages that became dead letters, by cause.",
+            ["cause"],
+            registry=self.registry,
+        )
+        self.events = Counter(
+            "scanhub_events",
+            "Scan events announced, by kind and state.",
+            ["event", "state"],
+            registry=self.registry,
+        )
+        self.open_messages = Gauge(
+            "scanhub_open_messages",
+            "Messages taken and not yet acknowledged, by agent.",
+            ["agent"],
+            registry=self.registry,
+        )
+        self.open_work = Gauge(
+            "scanhub_open_work",
+            "Rows of open work: parked jobs, early messages, files to be copied; by aggregate.",
+            ["aggregate"],
+            registry=self.registry,
+        )
+
+    def text(self) -> bytes:
+        """Give all metrics in Prometheus' text form."""
+        return generate_latest(self.registry)
