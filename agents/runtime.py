@@ -80,7 +80,9 @@ class Runtime:
         self._clock = clock
         self._owned = False
         self._metrics = Metrics()
-        self._outbox = Outbox(lambda: app.producer, topics, clock, fatal)
+        self._outbox = Outbox(lambda: app.producer, topics, clock)
+        managers = open_managers()
+        app.after_stop = managers.close
         tools = Tools(
             settings=settings,
             partitions=topics.partitions,
@@ -89,7 +91,8 @@ class Runtime:
             outbox=self._outbox,
             dead_letters=DeadLetters(self._outbox, clock, self._metrics),
             metrics=self._metrics,
-            managers=open_managers(),
+            draining=lambda: any(window.draining for window in app.windows),
+            managers=managers,
             lake=DataLake(settings.data_lake),
             files=Pool(settings.file_tasks, fatal),
         )

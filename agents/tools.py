@@ -21,6 +21,7 @@ from streams.guard import Guard
 from streams.inbound import Headers, Inbound
 from streams.metrics import Metrics
 from streams.outbox import Outbox, standard_headers
+from streams.window import LeftError
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,12 @@ class Tools:
     lake: DataLake
     files: Pool
     metrics: Metrics
+    draining: Callable[[], bool]
+
+    def go_on(self) -> None:
+        """Begin nothing new while the worker stops. Raises LeftError: the message comes again."""
+        if self.draining():
+            raise LeftError
 
     async def announce(
         self,
@@ -97,7 +104,12 @@ class Tools:
         trace: Headers = (),
         **identity: Any,
     ) -> None:
-        """Send ScanEvents, in order, on one key: the record's id, or the request's before it."""
+        """Send ScanEvents, in order, on one key: the record's id, or the request's before it.
+
+        The broker has them on return: events are out before the row that they tell of is written.
+        A crash in between announces again, with the same ids; the other way round it would not.
+        """
+        sent = []
         for one in announcements:
             event_id = wire.make_id(key, one.event, one.unique)
             event = ScanEvent(
@@ -108,7 +120,10 @@ class Tools:
             )
             headers = standard_headers(event.request_id or key, event_id, trace)
             self.metrics.events.labels(event.event, event.state or "").inc()
-            await self.outbox.send(wire.SCAN_EVENTS, key.encode(), event.to_bytes(), headers)
+            value = event.to_bytes()
+            sent.append(await self.outbox.put(wire.SCAN_EVENTS, key.encode(), value, headers))
+        for acknowledged in sent:
+            await self.outbox.confirm(acknowledged)
 
     async def settle(
         self,
@@ -129,7 +144,7 @@ class Tools:
             await handler(inbound)
         except PoisonError as error:
             await self.dead_letters.bury(inbound, error, stage=handler.__name__)
-        except FatalError:
+        except (FatalError, LeftError):
             raise
         except Exception as error:
             where = "".join(traceback.format_tb(error.__traceback__)[-3:])

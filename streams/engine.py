@@ -99,6 +99,7 @@ class App(faust.App):
     guard: Guard
     windows: list[Window]
     before_start: Callable[[], Awaitable[None]] | None = None
+    after_stop: Callable[[], Awaitable[None]] | None = None
     on_drained: Callable[[], None] | None = None
 
     def __init__(self, *args: Any, guard: Guard, **kwargs: Any) -> None:
@@ -117,6 +118,12 @@ class App(faust.App):
         if self.before_start is not None and not self.client_only:
             await self.before_start()
         await super().on_first_start()
+
+    async def on_shutdown(self) -> None:
+        """Close what the agents used, once they are gone."""
+        await super().on_shutdown()
+        if self.after_stop is not None:
+            await self.after_stop()
 
     async def drain(self) -> None:
         """Let all windows finish what they began; ends the process if they can't.

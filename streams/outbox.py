@@ -36,38 +36,23 @@ class ProducerLike(Protocol):
 
 
 class Outbox:
-    """Sends messages.
-
-    `send` does not wait for the broker: the commit of our input does, as it flushes the producer
-    first. `deliver` waits: what must exist goes this way before its input is acknowledged.
-    """
+    """Sends messages, and waits for the broker: what must exist is there before its input is settled."""
 
     def __init__(
         self,
         producer: Callable[[], ProducerLike],
         topics: Topics,
         clock: Clock,
-        fatal: Callable[[BaseException], None],
     ) -> None:
         self._producer = producer
         self._topics = topics
         self._clock = clock
-        self._fatal = fatal
 
-    async def send(
-        self,
-        topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Headers = (),
-        *,
-        partition: int | None = None,
-    ) -> None:
-        """Send without waiting for the acknowledgement; a refusal later on stops the worker."""
-        future = asyncio.ensure_future(
-            await self.raw(self._topics[topic], key, value, headers, partition=partition)
-        )
-        future.add_done_callback(self._seen)
+    async def put(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers = ()
+    ) -> Awaitable[Any]:
+        """Put a message into a batch; give what `confirm` waits for."""
+        return await self.raw(self._topics[topic], key, value, headers)
 
     async def deliver(
         self,
@@ -127,10 +112,6 @@ class Outbox:
         if metadata.timestamp_type == 1:  # LogAppendTime
             self._clock.observe_broker(metadata.timestamp)
         return metadata
-
-    def _seen(self, future: "asyncio.Future[Any]") -> None:
-        if not future.cancelled() and (error := future.exception()) is not None:
-            self._fatal(FatalError(f"the broker refused a message: {type(error).__name__}"))
 
 
 def standard_headers(

@@ -23,10 +23,8 @@ class MessageLike(Protocol):
     generation_id: int
 
 
-class EventLike(Protocol):
-    """What the window needs to know of a Faust event."""
-
-    message: Any
+class LeftError(Exception):
+    """A handler left its message where it may be left, as the worker stops: it comes again."""
 
 
 class Window:
@@ -57,6 +55,11 @@ class Window:
         self._acknowledge: Callable[[Any], Awaitable[Any]]
         self._draining = False
         self.working = 0
+
+    @property
+    def draining(self) -> bool:
+        """Whether nothing more may be begun; a handler between two effects should leave, too."""
+        return self._draining
 
     @property
     def open(self) -> int:
@@ -102,6 +105,8 @@ class Window:
             self.working += 1
             try:
                 await self._handle(event)
+            except LeftError:
+                return
             finally:
                 self.working -= 1
         for ready in self._ledger.finish(entry):

@@ -57,11 +57,11 @@ class DeviceAgent:
             return
         key = request_key(step.device_id, parked.request_id)
         row = self._requests.get(inbound.partition, key)
+        if row is not None:
+            await self._starter.resume(inbound.partition, row)
         if row is None or row.stage not in (ScanState.WAITING, ScanState.READY, ScanState.ACCEPTED):
-            # Its row went further by another way: it waits for nothing any more.
+            # It went further before a crash, and was told again just now: it waits for nothing more.
             await self._parking.remove(inbound.partition, step.device_id, name)
-            return
-        await self._starter.resume(inbound.partition, row)
 
     async def answer_command(self, inbound: Inbound) -> None:
         """Answer a command to a scan or a device: none is carried out yet, and that is said."""

@@ -57,11 +57,10 @@ class Parking:
             await self._put(partition, row, changed)
 
     async def hold(self, partition: int, row: RequestRow, reason: str) -> None:
-        """Keep a job as held: it is seen, and waits for a person."""
+        """Keep a job as held: it is seen, and waits for a person. It still is to `leave`."""
         held = ParkedRow(request_id=row.request_id, reason=reason)
         name = HELD + row.order
         await self._work.put(partition, row.job.device_id, name, held).durable()
-        await self.leave(partition, row)
 
     async def leave(self, partition: int, row: RequestRow) -> None:
         """Take a job out of the way, and wake the one behind it."""

@@ -58,6 +58,10 @@ class TaskPoster:
             await self._settle(inbound.partition, row, decide.start_outcome(lost))
         elif row.stage is ScanState.READY:
             await self._deliver(inbound, row)
+        else:
+            # Redelivered: the worker may have died before the record heard of the outcome.
+            await self._starter.resume(inbound.partition, row)
+            await self._parking.leave(inbound.partition, row)
 
     async def _deliver(self, inbound: Inbound, row: RequestRow) -> None:
         partition, tools = inbound.partition, self._tools
@@ -77,8 +81,11 @@ class TaskPoster:
         if decide.too_old(row.born_ms, tools.clock.broker_ms(), max_age_s):
             await self._starter.hold(partition, row)
             return
+        tools.go_on()
         ready = row
-        row = row.model_copy(update={"stage": ScanState.STARTING, "starts": row.starts + 1})
+        row = row.model_copy(
+            update={"stage": ScanState.STARTING, "starts": row.starts + 1, "cause": None}
+        )
         written = self._write(partition, row)
         await asyncio.gather(written.durable(), self._starter.tell_record(row, ScanState.STARTING))
         # From here on a crash means UNKNOWN. The intent's write just told the broker's time.

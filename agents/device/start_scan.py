@@ -75,14 +75,18 @@ class ScanStarter:
 
     async def _begin(self, partition: int, row: RequestRow) -> None:
         settings = self._tools.settings
-        await self._announce(row, [changed(ScanState.ACCEPTED, None, "new")])
         problem = decide.refuse(row.job, records=settings.records, dialect=settings.device_dialect)
+        accepted = self._announce(row, [changed(ScanState.ACCEPTED, None, "new")])
+        if problem is None and not self._parking.must_wait(partition, row):
+            # Side by side: the event goes into its batch first, and nobody waits for it.
+            written = self._write(partition, row)
+            await asyncio.gather(accepted, self.advance(partition, row, written))
+            return
+        await accepted
         if problem is not None:
             await self.end(partition, row, ScanState.FAILED, problem)
-        elif self._parking.must_wait(partition, row):
-            await self.park(partition, row, "jobs before it wait")
         else:
-            await self.advance(partition, row, self._write(partition, row))
+            await self.park(partition, row, "jobs before it wait")
 
     async def advance(self, partition: int, row: RequestRow, accepted: Write | None = None) -> None:
         """Enrich a job, make its record and send its DeviceTask; park it where that can't be now.
@@ -144,6 +148,7 @@ class ScanStarter:
                 )
                 await self._announce(row, [adopted])
                 return found
+        self._tools.go_on()
         self._tools.guard.check()
         making = exams.create_record(row.job.job_id, decide.record_comment(row))
         return await self._health.ask(exams, row.request_id, making)
@@ -151,7 +156,9 @@ class ScanStarter:
     async def _send_task(self, partition: int, row: RequestRow, sequence: Sequence) -> None:
         """Send the DeviceTask; row, task and the record's step are all at the broker on return."""
         tools = self._tools
-        row = row.model_copy(update={"stage": ScanState.READY, "tasks": row.tasks + 1})
+        row = row.model_copy(
+            update={"stage": ScanState.READY, "tasks": row.tasks + 1, "cause": None}
+        )
         body = decide.device_task(row, sequence.json)
         headers = standard_headers(row.request_id, task_id(row), row.trace)
         gateway = tools.settings.gateway
@@ -218,8 +225,7 @@ class ScanStarter:
             await self._announce(row, [self._end(row, before)])
         else:
             await self.tell_record(row, state)
-        if state is not ScanState.HELD:
-            await self._parking.leave(partition, row)
+        await self._parking.leave(partition, row)
 
     async def tell_record(self, row: RequestRow, state: ScanState) -> None:
         """Tell the record's aggregate how far the scan is; it announces that."""

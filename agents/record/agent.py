@@ -75,9 +75,9 @@ class RecordAgent:
         gateway = book.tools.settings.gateway
         before = row or decide.first_seen(step, now)
         after, announcements = decide.told_by_device(before, step, now, gateway=gateway)
+        await book.announce(after, announcements)
         if row is None or after != before:
             await book.write(partition, after, durable=True)
-        await book.announce(after, announcements)
         record = record_key(step.record_id)
         for name in book.work.names(partition, record, "early/"):
             item = book.work.get(partition, record, name)

@@ -32,7 +32,7 @@ class StatusForwarder:
         changed, announcements = decide.status(
             row, message, inbound.origin, self._book.now_ms(), gateway=gateway
         )
+        await self._book.announce(changed, announcements)
         if changed != row:
             # Not awaited: a redelivered status says the same again.
             await self._book.write(inbound.partition, changed, durable=False)
-        await self._book.announce(changed, announcements)

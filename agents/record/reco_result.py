@@ -87,7 +87,8 @@ class RecoResults:
                 raise PoisonError(
                     "the record has another file with this SOP Instance UID", Cause.FILE_REFUSED
                 )
-        late = row.state.final
+        known_all = all(book.files.by_sha256(partition, record, f.sha256) for f in found)
+        late = row.state.final and not known_all  # known: done before a crash, and done again
         rows, number = [], row.files
         for file in found:
             known = book.files.by_sha256(partition, record, file.sha256)
@@ -110,8 +111,8 @@ class RecoResults:
         row, moved = decide.move(row, ScanState.COMPLETED, book.now_ms(), gateway=gateway)
         if not late:
             await self._tell_exams(partition, row, rows[0])
-        await book.write(partition, row, durable=True)
         await book.announce(row, [registered(*rows, late=late), *moved])
+        await book.write(partition, row, durable=True)
         await book.finish(partition, record, name)
 
     async def _tell_exams(self, partition: int, row: ScanRow, image: FileRow) -> None:
@@ -139,8 +140,8 @@ class RecoResults:
         gateway = self._book.tools.settings.gateway
         now = self._book.now_ms()
         row, moved = decide.move(row, ScanState.FAILED, now, gateway=gateway, cause=cause)
-        await self._book.write(partition, row, durable=True)
         await self._book.announce(row, moved)
+        await self._book.write(partition, row, durable=True)
 
     @staticmethod
     def _check(result: RecoResult, record: str) -> None:

@@ -1,7 +1,7 @@
 """The scanner's raw data: announced by reference, copied, checked, registered, sent to reconstruction.
 
-The order of what is written is the order in which a crash may cut it: file row, RecoJob, scan row,
-events, and last the row of open work goes. Whatever is missing is done again, with the same ids.
+The order of what is written is the order in which a crash may cut it: file row, RecoJob, events,
+scan row, and last the row of open work goes. Whatever is missing is done again, with the same ids.
 """
 
 import orjson
@@ -93,8 +93,8 @@ class Uploads:
         if not late:
             row, moved = await self._reconstruct(row, file)
             announcements += moved
-        await book.write(partition, row, durable=True)
         await book.announce(row, announcements)
+        await book.write(partition, row, durable=True)
         await book.finish(partition, record, name)
         if item.original is not None:
             self._remove_source(item.original.inbound().decode(ResultUpload))

@@ -13,11 +13,6 @@ from typing import Final
 from sandbox.kafka.errors import KafkaUnavailableError
 from sandbox.processes import POLL_SECONDS
 
-try:
-    import fcntl
-except ImportError as error:  # Windows
-    raise KafkaUnavailableError("the embedded Kafka needs Linux or macOS") from error
-
 CACHE_VARIABLE: Final = "SCANHUB_SANDBOX_CACHE"
 _FILL_SECONDS: Final = 600  # how long another process may take to fetch jars over a slow line
 
@@ -68,6 +63,10 @@ class FileLock:
         """Take it if it is free; taking it twice is fine."""
         if self._descriptor is not None:
             return True
+        try:
+            import fcntl  # noqa: PLC0415 - there is none on Windows
+        except ImportError as error:
+            raise KafkaUnavailableError("the embedded Kafka needs Linux or macOS") from error
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

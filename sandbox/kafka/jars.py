@@ -33,7 +33,9 @@ def class_path() -> list[Path]:
         from jgo.env import LockFile  # noqa: PLC0415 - a third of a second, for brokers only
         from jgo.maven import MavenContext  # noqa: PLC0415
     except ImportError as error:
-        raise KafkaUnavailableError("the jgo package is missing: install requirements/dev.txt") from error
+        raise KafkaUnavailableError(
+            "the jgo package is missing: install requirements/dev.txt"
+        ) from error
     locked = LockFile.load(LOCK_FILE).dependencies
     with filling_cache() as cache_folder, ThreadPoolExecutor(_LINES) as pool:
         context = MavenContext(repo_cache=cache_folder / "jars", timeout=_TIMEOUT_SECONDS)

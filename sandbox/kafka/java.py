@@ -8,10 +8,10 @@ from sandbox.kafka.errors import KafkaUnavailableError
 
 _LOG_CONFIGURATION: Final = Path(__file__).with_name("log4j2.properties")
 
-# Small and quick to start: a broker for one person. The heap holds a few 32 MiB messages at once.
+# Small and quick to start: a broker for one person. The heap holds a few 32 MiB messages.
 _OPTIONS: Final = (
     "-Xms64m",
-    "-Xmx256m",
+    "-Xmx384m",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-XX:-UsePerfData",  # no files in the machine's temporary folder

@@ -37,8 +37,10 @@ def server_properties(data: Path, *, port: int, controller_port: int) -> str:
         "broker.session.timeout.ms": 2000,
         "broker.heartbeat.interval.ms": 250,
         "group.min.session.timeout.ms": 6000,
-        # Room for batches well above the largest message that a topic allows.
-        "socket.request.max.bytes": 128 * 1024 * 1024,
+        # Room for batches above the largest message that a topic allows (32 MiB), and a bound on
+        # what waits in memory: eight such messages at once ended a broker without it.
+        "socket.request.max.bytes": 48 * 1024 * 1024,
+        "queued.max.request.bytes": 64 * 1024 * 1024,
         # The cleaner of compacted topics takes 128 MiB of heap by default; a sandbox has few keys.
         "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
     }

@@ -22,7 +22,9 @@ def main() -> None:
             for dependency in [*inputs, *transitive]
             if dependency.scope in {"compile", "runtime"}
         }
-        lock = LockFile.from_resolved_dependencies(list(needed.values()), environment_name=spec.name)
+        lock = LockFile.from_resolved_dependencies(
+            list(needed.values()), environment_name=spec.name
+        )
     lock.dependencies.sort(key=lambda jar: (jar.groupId, jar.artifactId))
     new = [jar.to_dict() for jar in lock.dependencies]
     old = LockFile.load(LOCK_FILE).dependencies if LOCK_FILE.exists() else []

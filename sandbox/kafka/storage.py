@@ -61,7 +61,9 @@ def _format(jars: Sequence[Path], properties: Path, temporary: Path) -> None:
         timeout=_FORMAT_SECONDS,
     )
     if done.returncode:
-        raise KafkaFailedError(f"Kafka's format run failed:\n{done.stdout.decode(errors='replace')}")
+        raise KafkaFailedError(
+            f"Kafka's format run failed:\n{done.stdout.decode(errors='replace')}"
+        )
 
 
 def _new_id() -> str:

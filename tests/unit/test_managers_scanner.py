@@ -15,6 +15,7 @@ from models.errors import PermanentError, TransientError
 from tests.unit.test_managers_servers import (
     Answer,
     Server,
+    Taken,
     drops,
     free_port,
     full_backlog,
@@ -214,18 +215,48 @@ async def test_a_name_is_asked_at_the_address_that_was_checked() -> None:
         assert len(server.taken) == 1
 
 
+async def _post_to_both(first: int, second: int) -> int:
+    """Post as to a name with two addresses, here two ports; give the status."""
+    scanner = Scanner("/x", timeout_s=2)
+    requests = [
+        scanner._client.build_request("POST", f"http://127.0.0.1:{port}/x", content=BODY)
+        for port in (first, second)
+    ]
+    try:
+        return await scanner._first_that_takes(requests, asyncio.get_running_loop().time() + 2)
+    finally:
+        await scanner.close()
+
+
 async def test_another_address_of_a_name_is_tried_only_while_nothing_was_sent() -> None:
-    """`localhost` is ::1 and 127.0.0.1 in most places; the server listens at the latter only."""
-    async with serving(says(200)) as server:
-        scanner = Scanner("/x")
-        await scanner.post_device_task(Address("localhost", server.port), BODY, headers={})
-        await scanner.close()
-    assert len(server.taken) == 1
-    async with serving(drops) as server:
-        scanner = Scanner("/x")
+    async with serving(says(200)) as good, serving(drops) as bad:
+        assert await _post_to_both(free_port(), good.port) == 200
+        assert len(good.taken) == 1
         with pytest.raises(TransientError) as caught:
-            await scanner.post_device_task(Address("localhost", server.port), BODY, headers={})
-        await scanner.close()
+            await _post_to_both(bad.port, good.port)
+        assert caught.value.sent
+        assert (len(bad.taken), len(good.taken)) == (1, 1), "no second START at the other address"
+        with pytest.raises(TransientError) as caught:
+            await _post_to_both(free_port(), free_port())
+        assert not caught.value.sent
+
+
+async def test_a_slow_drip_ends_with_the_whole_attempt() -> None:
+    """Each byte of the head comes well within any limit of a single read."""
+
+    async def drips(_: Taken, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nx: ")
+        while not writer.is_closing():
+            writer.write(b"y")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    loop = asyncio.get_running_loop()
+    async with _device(drips, timeout_s=0.4) as (scanner, address, server):
+        began = loop.time()
+        with pytest.raises(TransientError, match="in time") as caught:
+            await scanner.post_device_task(address, BODY, headers={})
+        assert loop.time() - began < 1.5
     assert caught.value.sent
     assert len(server.taken) == 1
 

@@ -1,0 +1,62 @@
+# One command per need; `make` alone lists them. GNU make, Linux or macOS.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format bench-smoke lock clean
+# Someone else's packages must not be found before those of .venv.
+unexport PYTHONPATH PYTHONHOME
+# `make PYTHON=/path/to/python3` picks the Python that .venv is made with.
+export PYTHON
+
+VENV := .venv
+READY := $(VENV)/.ready
+RUN := $(VENV)/bin/python
+
+# $(call timed,phase,command): run a phase, and say at its end how long it took, well or not.
+define timed
+@printf '\n== %s\n' '$(1)'; start=$$SECONDS; code=0; $(2) || code=$$?; \
+printf -- '-- %s: %d s\n' '$(1)' "$$((SECONDS - start))"; exit $$code
+endef
+
+help: ## List these targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## Run a whole scan on this machine: broker, managers, device, reconstruction.
+	@$(RUN) -m sandbox.demo $(ARGS)
+
+test: lint ## Check style and types, then run all tests, with a real broker.
+	$(call timed,tests,$(RUN) -m pytest $(ARGS))
+
+lint: $(READY) ## Check style, format and types.
+	$(call timed,ruff check,$(RUN) -m ruff check)
+	$(call timed,ruff format,$(RUN) -m ruff format --check)
+	$(call timed,mypy,$(RUN) -m mypy)
+
+format: $(READY) ## Put all code into the house's format, and mend what can be mended.
+	@$(RUN) -m ruff check --fix-only
+	@$(RUN) -m ruff format
+
+bench-smoke: $(READY) ## Run the benchmarks, small, to see that they work.
+	@$(RUN) -m bench.smoke $(ARGS)
+
+COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --quiet --custom-compile-command "make lock"
+
+lock: $(READY) ## Pin packages and jars anew after a change to pyproject.toml or jgo.toml (needs uv).
+	@command -v uv >/dev/null || { echo 'make lock needs uv on the path' >&2; exit 1; }
+	@$(COMPILE) $(ARGS) -o requirements/run.txt
+	@$(COMPILE) $(ARGS) --group dev -o requirements/dev.txt
+	@$(RUN) -m sandbox.kafka.relock
+
+clean: ## Remove all that these targets made, .venv too; the user's cache stays.
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis out state
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Made anew only when what it is made from has changed.
+$(READY): requirements/dev.txt scripts/bootstrap.py scripts/install.py
+	@python=$${PYTHON:-$$(command -v python3 || command -v python || true)}; \
+	[ -n "$$python" ] || { echo 'set-up: Python 3.11 or newer is needed' >&2; exit 1; }; \
+	"$$python" scripts/bootstrap.py
+	@touch $@
