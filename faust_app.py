@@ -3,6 +3,7 @@
 `faust -A faust_app worker` runs the processor; `faust -A faust_app --help` lists the commands.
 """
 
+import logging
 import os
 import sys
 
@@ -67,11 +68,13 @@ def make_managers(settings: Settings, clock: Clock) -> Managers:
         networks=settings.device_networks,
         timeout_s=settings.http_timeout_s,
         cache_s=settings.cache_s,
+        ca_file=settings.ca_file,
         clock=clock.monotonic,
     )
 
 
 stamina.instrumentation.set_on_retry_hooks(())  # a line for each retry says nothing to a person
+logging.getLogger("httpx").setLevel(logging.WARNING)  # nor does one for each request
 settings = read_settings()
 topics = Topics(
     prefix=settings.topic_prefix,

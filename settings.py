@@ -94,6 +94,8 @@ class Settings(BaseSettings):
     device_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     """Networks in which devices may be; empty = any. Separated by commas."""
 
+    ca_file: Path | None = None
+    """Roots for `https://` managers, PEM, in place of the usual ones."""
     user: str = ""
     password_file: Path | None = None
 

@@ -9,6 +9,8 @@ from models.errors import TransientError
 
 AnswerT = TypeVar("AnswerT")
 _KEPT: Final = 64
+_NOT_OF_REQUEST: Final = frozenset({401, 403, 408, 425, 429})
+"""Answers that say nothing of this request: a token is missing, or the manager is busy."""
 
 
 class Manager(Protocol):
@@ -45,7 +47,8 @@ class Health:
         try:
             answer = await call
         except TransientError as error:
-            error.at_fault = error.sent and await self._alone(manager, seen, subject)
+            of_request = error.sent and error.status not in _NOT_OF_REQUEST
+            error.at_fault = of_request and await self._alone(manager, seen, subject)
             seen.bad.append((self._monotonic(), subject))
             raise
         seen.good.pop(subject, None)
