@@ -55,6 +55,7 @@ DEAD_CAUSE: Final = "scanhub.cause"
 DEAD_STAGE: Final = "scanhub.stage"
 DEAD_ATTEMPTS: Final = "scanhub.attempts"
 DEAD_FAILED_AT: Final = "scanhub.failed-at"
+DEAD_NULL_VALUE: Final = "scanhub.null-value"  # only where key and value were null: sent as empty
 DEAD_STUB_SIZE: Final = "scanhub.stub-size"  # only on a stub: the value's full size in bytes
 DEAD_STUB_SHA256: Final = "scanhub.stub-sha256"  # only on a stub: of the full value
 

@@ -4,9 +4,7 @@ This file is written for any Python since 2.7, so that an old one ends with a se
 a syntax error. The work itself is in install.py.
 """
 
-# ruff: noqa: ANN, INP001, PTH, S603, UP - see above
-from __future__ import print_function
-
+# ruff: noqa: ANN001, ANN201, INP001, PTH100, PTH118, PTH120, PTH123, RUF005, S603, UP031
 import os
 import subprocess
 import sys
@@ -16,7 +14,7 @@ NAMES = ("python3.13", "python3.12", "python3.11")
 CHECK = "import sys; sys.exit(sys.version_info < (%d, %d))" % OLDEST
 
 
-def main():
+def main():  # type: () -> None
     """Hand over to install.py; come back only with a sentence on why that is not possible."""
     python = find_python()
     if python is None:
@@ -30,7 +28,7 @@ def main():
     sys.exit(subprocess.call([python, install]))
 
 
-def find_python():
+def find_python():  # type: () -> str | None
     """Give the Python named by PYTHON alone; else the one that runs this, else one on the path."""
     own = os.environ.get("PYTHON")
     if own:
@@ -40,7 +38,7 @@ def find_python():
     return next((name for name in NAMES if is_new_enough(name)), None)
 
 
-def is_new_enough(python):
+def is_new_enough(python):  # type: (str) -> bool
     """Say whether `python` runs and is new enough; a name on the path may be an empty shim."""
     with open(os.devnull, "r+") as nothing:
         try:

@@ -4,13 +4,14 @@ Called by bootstrap.py. Whatever goes wrong ends in one sentence that says what 
 in full is in .venv/install.log.
 """
 
+# ruff: noqa: INP001, T201 - a script for a terminal
 import platform
 import re
 import subprocess
 import sys
 import time
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -53,7 +54,7 @@ def _make_venv() -> Path:
 
 
 def _install(python: Path) -> None:
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
+    pip = (python, "-m", "pip", "--disable-pip-version-check", "--no-input", "install")
     code, said = _run([*pip, "--require-hashes", "-r", REQUIREMENTS])
     if code == 0:
         return
@@ -75,7 +76,7 @@ def _fetch_kafka(python: Path) -> None:
         _fail(f"the embedded Kafka is not ready: {lines[-1]} ({LOG})")
 
 
-def _run(command: list[str | Path]) -> tuple[int, str]:
+def _run(command: Sequence[str | Path]) -> tuple[int, str]:
     """Run a command from the project's folder; what it says is kept in the log."""
     done = subprocess.run(  # noqa: S603 - our own command lines
         command,

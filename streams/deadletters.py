@@ -34,10 +34,15 @@ class DeadLetters:
         headers = [*inbound.headers, *self._headers(inbound, error, stage)]
         log.warning("dead letter: %s (%s) at %s, stage %s", error, error.cause, inbound.here, stage)
         self._metrics.dead_letters.labels(error.cause).inc()
+        value = inbound.value
+        if value is None and inbound.key is None:
+            # aiokafka refuses to send a message that has neither: a header says that it had none.
+            value = b""
+            headers.append((wire.DEAD_NULL_VALUE, b"true"))
         try:
-            await self._outbox.deliver(wire.DEAD_LETTERS, inbound.key, inbound.value, headers)
+            await self._outbox.deliver(wire.DEAD_LETTERS, inbound.key, value, headers)
         except PermanentError:
-            value = inbound.value or b""
+            value = value or b""
             headers += [
                 (wire.DEAD_STUB_SIZE, str(len(value)).encode()),
                 (wire.DEAD_STUB_SHA256, sha256(value).hexdigest().encode()),

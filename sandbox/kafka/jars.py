@@ -6,6 +6,8 @@ all a lock file asks for.
 """
 
 import hashlib
+import os
+import ssl
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -19,6 +21,7 @@ LOCK_FILE: Final = Path(__file__).with_name("jgo.lock.toml")
 _ATTEMPTS: Final = 3
 _LINES: Final = 4  # downloads side by side
 _TIMEOUT_SECONDS: Final = 30
+_CERTIFICATES: Final = "REQUESTS_CA_BUNDLE"
 
 
 @cache
@@ -56,6 +59,8 @@ def _checked(context: Any, jar: Any) -> Path:
         except (OSError, RuntimeError) as error:  # requests' errors are OSErrors; RuntimeError: 404
             cause = error
             artifact.cached_path.unlink(missing_ok=True)
+            if type(error).__name__ == "SSLError":
+                _trust_what_the_system_trusts()
             continue
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() == jar.sha256:
@@ -65,6 +70,16 @@ def _checked(context: Any, jar: Any) -> Path:
     if cause is None:
         raise KafkaUnavailableError(f"{name}.jar arrives with a sha256 that is not the locked one")
     raise KafkaUnavailableError(
-        f"{name}.jar is not in the cache and can't be fetched ({type(cause).__name__}): "
-        "the first start needs the network"
+        f"{name}.jar is not in the cache and can't be fetched ({type(cause).__name__}): the first "
+        f"start needs the network, and {_CERTIFICATES} where a proxy has certificates of its own"
     ) from cause
+
+
+def _trust_what_the_system_trusts() -> None:
+    """Let requests use the system's certificates, as pip does, and not only the list it brings.
+
+    Behind a proxy of an organisation that opens TLS, only the system knows the proxy's certificate.
+    """
+    paths = ssl.get_default_verify_paths()
+    if not os.environ.get(_CERTIFICATES) and (store := paths.cafile or paths.capath):
+        os.environ[_CERTIFICATES] = store

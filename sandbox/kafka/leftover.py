@@ -15,16 +15,15 @@ _END_SECONDS: Final = 10
 def end_leftover(pid_file: Path, properties: Path) -> bool:
     """End the broker that `pid_file` names, if it is ours; say whether there was one.
 
-    Numbers are used again, so the process must carry this folder's `properties` in its command
-    line. Without /proc (macOS) that can't be seen, and nothing is ended.
+    Without /proc (macOS) that can't be seen, and nothing is ended.
     """
     try:
         pid = int(pid_file.read_text())
     except (FileNotFoundError, ValueError):
         return False
-    found = _runs(pid, properties)
+    found = is_broker(pid, properties)
     deadline = time.monotonic() + _END_SECONDS
-    while _runs(pid, properties) and time.monotonic() < deadline:
+    while is_broker(pid, properties) and time.monotonic() < deadline:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
         time.sleep(POLL_SECONDS)
@@ -32,8 +31,11 @@ def end_leftover(pid_file: Path, properties: Path) -> bool:
     return found
 
 
-def _runs(pid: int, properties: Path) -> bool:
-    """Whether the process runs with this folder's properties; a zombie has no command line."""
+def is_broker(pid: int, properties: Path) -> bool:
+    """Whether `pid` is a broker that was started with this file.
+
+    Process numbers are used again: only the command line tells. A zombie has none.
+    """
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

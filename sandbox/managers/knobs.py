@@ -6,9 +6,9 @@ counts down and is shown counting by GET.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -87,7 +87,10 @@ class Plan:
     cause: str = "answered"
 
 
-class Faults[K: Knobs]:
+K = TypeVar("K", bound=Knobs)
+
+
+class Faults(Generic[K]):
     """The knobs as they stand, and the dice."""
 
     def __init__(self, knobs: K) -> None:
@@ -107,18 +110,22 @@ class Faults[K: Knobs]:
         fault: Fault = next((r for r in whole.rules if r.matches(method, path)), whole)
         if fault.outage is not None:
             return _outage(fault.outage)
-        wait_s = fault.latency_ms / 1000
+        plan = self._strike(fault)
+        wait_s, answer_wait_s = fault.latency_ms / 1000, fault.answer_latency_ms / 1000
+        return replace(plan, wait_s=wait_s, answer_wait_s=answer_wait_s)
+
+    def _strike(self, fault: Fault) -> Plan:
         if self._strikes(fault, "drop_before"):
-            return Plan(before="drop", wait_s=wait_s, cause="dropped-before")
+            return Plan(before="drop", cause="dropped-before")
         if self._strikes(fault, "errors", "error_rate"):
-            return Plan(before="500", wait_s=wait_s, cause="error")
-        answer_wait_s = fault.answer_latency_ms / 1000
+            return Plan(before="500", cause="error")
         if self._strikes(fault, "drop_after"):
-            return Plan("go", "drop", wait_s, answer_wait_s, cause="dropped-after")
+            return Plan(after="drop", cause="dropped-after")
         if self._strikes(fault, "hang_after"):
-            return Plan("go", "hang", wait_s, answer_wait_s, cause="hung-after")
-        cause = "answered" if fault.answer_status is None else "answered-otherwise"
-        return Plan("go", "answer", wait_s, answer_wait_s, fault.answer_status, cause)
+            return Plan(after="hang", cause="hung-after")
+        if fault.answer_status is not None:
+            return Plan(answer_status=fault.answer_status, cause="answered-otherwise")
+        return Plan()
 
     def _strikes(self, fault: Fault, count: str, rate: str | None = None) -> bool:
         left = getattr(fault, count)

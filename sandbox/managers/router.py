@@ -7,12 +7,15 @@ decoded, so an encoded slash separates segments.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from yarl import URL
 
 from sandbox.managers.answers import NOT_ALLOWED, NOT_FOUND, Answer, RefusedError, unprocessable
+
+Body = TypeVar("Body", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +28,7 @@ class Call:
     body: bytes = b""
     params: Mapping[str, str] = field(default_factory=dict)
 
-    def read[Body: BaseModel](self, model: type[Body]) -> Body:
+    def read(self, model: type[Body]) -> Body:
         """Read the JSON body; 422 when it does not validate."""
         try:
             return model.model_validate_json(self.body)
@@ -73,15 +76,7 @@ class Router:
 
 def _run(handler: Handler, call: Call, params: dict[str, str]) -> Answer:
     try:
-        return handler(
-            Call(
-                method=call.method,
-                url=call.url,
-                headers=call.headers,
-                body=call.body,
-                params=params,
-            )
-        )
+        return handler(replace(call, params=params))
     except RefusedError as refused:
         return refused.answer
 

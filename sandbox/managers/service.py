@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
-from pydantic import ValidationError
 
 from sandbox.managers.answers import (
     NOT_FOUND,
@@ -16,7 +15,6 @@ from sandbox.managers.answers import (
     Answer,
     RefusedError,
     as_json,
-    unprocessable,
 )
 from sandbox.managers.journal import Journal, body_for_log, now
 from sandbox.managers.knobs import Faults, Knobs, Plan
@@ -135,14 +133,6 @@ class Service:
             "body": body_for_log(call.body) if with_body else None,
             "request_id": call.headers.get("request-id"),
         }
-
-
-def check_knobs(knobs: type[Knobs], text: str) -> Knobs:
-    """Read knobs given on a command line."""
-    try:
-        return knobs.model_validate_json(text)
-    except ValidationError as error:
-        raise RefusedError(unprocessable(error)) from None
 
 
 def _response(answer: Answer) -> web.Response:

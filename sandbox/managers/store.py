@@ -74,10 +74,10 @@ class Store:
         self._records_of_job: defaultdict[str, dict[str, None]] = defaultdict(dict)
 
     def _set(self, table: str, key: str, row: Row | None) -> None:
-        old = self._tables[table].pop(key, None) if row is None else self._tables[table].get(key)
-        if table == "records" and old is not None:
-            self._records_of_job[str(old["job_id"])].pop(key, None)
         if row is None:
+            old = self._tables[table].pop(key, None)
+            if table == "records" and old is not None:
+                self._records_of_job[str(old["job_id"])].pop(key, None)
             return
         self._tables[table][key] = row
         if table == "records":

@@ -88,9 +88,7 @@ class History:
                     ]
                 self._changed.notify_all()
 
-    async def until(
-        self, predicate: Callable[[], Any], *, what: str, timeout_s: float = 30
-    ) -> Any:
+    async def until(self, predicate: Callable[[], Any], *, what: str, timeout_s: float = 30) -> Any:
         """Wait until something is true of what was read; gives it."""
         try:
             async with asyncio.timeout(timeout_s), self._changed:

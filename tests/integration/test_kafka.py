@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from sandbox.kafka import EmbeddedKafka, KafkaFailedError
-from sandbox.kafka.leftover import end_leftover
+from sandbox.kafka.leftover import end_leftover, is_broker
 from sandbox.kafka.probe import is_ready
 from sandbox.processes import ProcessGroup
 from tests.conftest import MakeTopic, create_topic, start_or_skip
@@ -147,7 +147,9 @@ def test_a_broker_ends_with_its_killed_parent(victim: EmbeddedKafka, tmp_path: P
         parent.wait_for_line("127.0.0.1:", timeout=60)
         pid = int((folder / "broker.pid").read_text())
         parent.kill()
-        _until(lambda: not Path(f"/proc/{pid}").exists(), "the broker is still there")
+        _until(
+            lambda: not is_broker(pid, folder / "server.properties"), "the broker is still there"
+        )
 
 
 def test_by_hand_it_prints_its_address_and_stops_at_sigterm(

@@ -99,12 +99,9 @@ class FakeProducer:
         return [one for one in self.sent if one.topic == topic]
 
 
-def make_outbox(
-    producer: FakeProducer, clock: Clock | None = None, fatal: list[BaseException] | None = None
-) -> Outbox:
+def make_outbox(producer: FakeProducer, clock: Clock | None = None) -> Outbox:
     """Make an outbox over a fake producer, with 8 partitions and the default names."""
-    seen = [] if fatal is None else fatal
-    return Outbox(lambda: producer, Topics(), clock or HandClock(), seen.append)
+    return Outbox(lambda: producer, Topics(), clock or HandClock())
 
 
 class FakeWrite(Write):

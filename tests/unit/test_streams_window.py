@@ -203,6 +203,7 @@ async def test_five_thousand_events_of_one_key_stay_in_order() -> None:
         await bench.until(lambda: len(bench.acked) == 5_000)
         assert bench.begun == places
         assert bench.overlaps == 0
+        await settle_loop()
         assert not bench.window._tails
 
 

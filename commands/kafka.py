@@ -1,0 +1,163 @@
+"""The broker, as commands use it: no consumer group, positions taken before anything is sent.
+
+Each wait has a limit, and a missing topic is never made by the broker behind our back.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+
+from commands.base import CommandError, Exit
+from models import wire
+from streams.topics import Topics, partition_of
+
+CONNECT_S: Final = 10.0
+"""How long a broker may take to answer at all."""
+CLOSE_S: Final = 5.0
+FETCH_BYTES: Final = 8 * 1024 * 1024
+"""Of one partition at once: sixteen chunks of a file."""
+
+FAULTS: Final = (OSError, TimeoutError, KafkaError)
+"""What a broker that is away makes of a call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message that was read; `topic` is its logical name, headers without a value are left out."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: Mapping[str, str]
+
+
+class Kafka:
+    """A connection to the broker, made by `connect`."""
+
+    def __init__(self, bootstrap: str, topics: Topics, limit_s: float) -> None:
+        servers = [part.strip() for part in bootstrap.split(",") if part.strip()]
+        common: dict[str, Any] = {"bootstrap_servers": servers, "request_timeout_ms": 10_000}
+        self._bootstrap = bootstrap
+        self._topics = topics
+        self._limit_s = limit_s
+        self._names: dict[str, str] = {}
+        self._consumer = AIOKafkaConsumer(
+            **common,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",  # a position that retention overtook
+            max_partition_fetch_bytes=FETCH_BYTES,
+        )
+        self._producer = AIOKafkaProducer(
+            **common, acks="all", enable_idempotence=True, max_request_size=FETCH_BYTES
+        )
+
+    async def _open(self, stack: AsyncExitStack) -> Self:
+        for client in (self._consumer, self._producer):
+            # Also for one that did not get as far as its start: it holds sockets.
+            stack.push_async_callback(_close, client)
+            try:
+                async with asyncio.timeout(min(CONNECT_S, self._limit_s)):
+                    await client.start()
+            except FAULTS:
+                raise no_broker(self._bootstrap) from None
+        return self
+
+    async def partitions(self, topic: str) -> int:
+        """Give how many partitions a topic has. Raises CommandError if there is no such topic."""
+        real = self._topics[topic]
+        try:
+            async with asyncio.timeout(self._limit_s):
+                if real not in await self._consumer.topics():
+                    raise CommandError(
+                        f"topic {real} is missing: `faust -A faust_app topics` makes it"
+                    )
+                return len(await self._producer.partitions_for(real))
+        except FAULTS:
+            raise no_broker(self._bootstrap) from None
+
+    async def follow(self, topics: Mapping[str, int | None]) -> None:
+        """Take the positions from which `take` reads: the ends as they are now.
+
+        For each topic one partition, or all (None). On return nothing that is sent later is missed.
+        """
+        wanted = []
+        for topic, one in topics.items():
+            count = await self.partitions(topic)
+            self._names[self._topics[topic]] = topic
+            numbers = range(count) if one is None else (one,)
+            wanted += [TopicPartition(self._topics[topic], number) for number in numbers]
+        try:
+            async with asyncio.timeout(self._limit_s):
+                self._consumer.assign(wanted)
+                for place, end in (await self._consumer.end_offsets(wanted)).items():
+                    self._consumer.seek(place, end)
+        except FAULTS:
+            raise no_broker(self._bootstrap) from None
+
+    async def take(self, wait_s: float) -> list[Message]:
+        """Give what came, in each partition's order; [] if nothing came in time."""
+        wait_ms = max(1, int(wait_s * 1000))
+        batches = await self._consumer.getmany(timeout_ms=wait_ms, max_records=500)
+        return [self._message(record) for records in batches.values() for record in records]
+
+    def _message(self, record: Any) -> Message:
+        headers = {name: value for name, value in record.headers or () if value is not None}
+        return Message(
+            topic=self._names[record.topic],
+            key=(record.key or b"").decode("utf-8", "replace"),
+            value=record.value or b"",
+            headers={name: value.decode("utf-8", "replace") for name, value in headers.items()},
+        )
+
+    async def send(self, topic: str, key: str, value: bytes, request_id: str) -> None:
+        """Send a message to its key's partition and wait for the broker's acknowledgement.
+
+        Raises CommandError; where it can't be known whether the broker has it, with TIMEOUT.
+        """
+        raw_key = key.encode()
+        partition = partition_of(raw_key, await self.partitions(topic))
+        headers = [(wire.REQUEST_ID, request_id.encode())]
+        try:
+            async with asyncio.timeout(self._limit_s):
+                await self._producer.send_and_wait(
+                    self._topics[topic], value, key=raw_key, partition=partition, headers=headers
+                )
+        except (MessageSizeTooLargeError, RecordListTooLargeError):
+            raise CommandError(
+                f"the message has {len(value)} bytes, more than topic {self._topics[topic]} takes"
+            ) from None
+        except TimeoutError:
+            raise CommandError(
+                f"the broker did not acknowledge in time: request {request_id} may have been taken."
+                " Sent again with the same request id it is not done twice",
+                Exit.TIMEOUT,
+            ) from None
+        except (OSError, KafkaError) as error:
+            raise CommandError(f"the broker took no message: {type(error).__name__}") from None
+
+
+@asynccontextmanager
+async def connect(bootstrap: str, topics: Topics, limit_s: float) -> AsyncIterator[Kafka]:
+    """Connect to the broker; `limit_s` bounds each call. Raises CommandError if none answers."""
+    kafka = Kafka(bootstrap, topics, limit_s)
+    async with AsyncExitStack() as stack:
+        yield await kafka._open(stack)  # noqa: SLF001 - two halves of one thing
+
+
+def no_broker(bootstrap: str) -> CommandError:
+    """Make the one sentence for a broker that does not answer."""
+    return CommandError(f"no broker answers at {bootstrap} (SCANHUB_KAFKA)")
+
+
+async def _close(client: Any) -> None:
+    """Let go of the broker, in bounded time, also where it hangs or never answered."""
+    try:
+        async with asyncio.timeout(CLOSE_S):
+            await client.stop()
+    except FAULTS:
+        return

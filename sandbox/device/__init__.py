@@ -1,0 +1,1 @@
+"""A simulated MRI scanner: takes a START, measures a phantom, reports and delivers over Kafka."""

@@ -1,0 +1,1 @@
+"""The contracts of the real services, and the simulated ones held against them."""
