@@ -28,6 +28,7 @@ from streams.topics import Topics, TopicSpec
 
 DEFAULT_S: Final = 30.0
 """How long a command waits unless `--timeout` says otherwise."""
+MOST_S: Final = 86_400.0
 
 
 class Exit(IntEnum):
@@ -96,8 +97,8 @@ def timeout_option(help_text: str) -> Any:
 def _seconds(text: str) -> float:
     """Read a time-out; what is refused becomes a usage error (exit code 2)."""
     value = float(text)
-    if not 0 < value <= 86_400:  # noqa: PLR2004 - a day
-        raise ValueError("more than 0 and at most 86400 seconds")
+    if not 0 < value <= MOST_S:
+        raise click.BadParameter(f"more than 0 and at most {MOST_S:g} seconds")
     return value
 
 

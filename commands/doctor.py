@@ -49,8 +49,8 @@ async def check_broker(context: Context, limit_s: float) -> list[Check]:
         async with asyncio.timeout(limit_s), Provisioner(address) as provisioner:
             cluster = await provisioner.cluster_id()
         findings = await look(context, make=False, limit_s=limit_s)
-    except FAULTS:
-        return [wrong("broker", str(no_broker(address)))]
+    except FAULTS as error:
+        return [wrong("broker", str(no_broker(address, error)))]
     except ScanHubError as error:
         return [wrong("broker", str(error))]
     return [good("broker", f"answers at {address}, cluster {cluster}"), *judge_topics(findings)]

@@ -46,6 +46,7 @@ class Kafka:
         self._topics = topics
         self._limit_s = limit_s
         self._names: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
         self._consumer = AIOKafkaConsumer(
             **common,
             enable_auto_commit=False,
@@ -63,22 +64,26 @@ class Kafka:
             try:
                 async with asyncio.timeout(min(CONNECT_S, self._limit_s)):
                     await client.start()
-            except FAULTS:
-                raise no_broker(self._bootstrap) from None
+            except FAULTS as error:
+                raise no_broker(self._bootstrap, error) from None
         return self
 
     async def partitions(self, topic: str) -> int:
         """Give how many partitions a topic has. Raises CommandError if there is no such topic."""
         real = self._topics[topic]
+        if real in self._counts:
+            return self._counts[real]
         try:
             async with asyncio.timeout(self._limit_s):
+                # All names are asked for: a question for one may make it (auto.create.topics.enable).
                 if real not in await self._consumer.topics():
                     raise CommandError(
                         f"topic {real} is missing: `faust -A faust_app topics` makes it"
                     )
-                return len(await self._producer.partitions_for(real))
-        except FAULTS:
-            raise no_broker(self._bootstrap) from None
+                self._counts[real] = len(await self._producer.partitions_for(real))
+        except FAULTS as error:
+            raise no_broker(self._bootstrap, error) from None
+        return self._counts[real]
 
     async def follow(self, topics: Mapping[str, int | None]) -> None:
         """Take the positions from which `take` reads: the ends as they are now.
@@ -96,8 +101,8 @@ class Kafka:
                 self._consumer.assign(wanted)
                 for place, end in (await self._consumer.end_offsets(wanted)).items():
                     self._consumer.seek(place, end)
-        except FAULTS:
-            raise no_broker(self._bootstrap) from None
+        except FAULTS as error:
+            raise no_broker(self._bootstrap, error) from None
 
     async def take(self, wait_s: float) -> list[Message]:
         """Give what came, in each partition's order; [] if nothing came in time."""
@@ -149,8 +154,10 @@ async def connect(bootstrap: str, topics: Topics, limit_s: float) -> AsyncIterat
         yield await kafka._open(stack)  # noqa: SLF001 - two halves of one thing
 
 
-def no_broker(bootstrap: str) -> CommandError:
-    """Make the one sentence for a broker that does not answer."""
+def no_broker(bootstrap: str, error: BaseException) -> CommandError:
+    """Make the one sentence for a broker that does not answer, or refuses what it is asked."""
+    if isinstance(error, KafkaError) and not error.retriable:
+        return CommandError(f"the broker at {bootstrap} refuses: {type(error).__name__}")
     return CommandError(f"no broker answers at {bootstrap} (SCANHUB_KAFKA)")
 
 

@@ -52,7 +52,7 @@ def add_result(app: Any, context: Context) -> None:
 
     app.command(
         record_argument(),
-        option("-o", "--output", required=True, help="The file to write; replaced if it exists."),
+        option("-o", "--output", metavar="FILE", required=True, help="Replaced if it exists."),
         option(
             "--what",
             type=click.Choice([What.IMAGE.value, What.RAW.value]),

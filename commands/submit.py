@@ -32,7 +32,7 @@ def add_submit(app: Any, context: Context) -> None:
     async def submit(
         _: PlainCommand, file: str, request_id: str | None, wait: bool, limit_s: float
     ) -> Exit:
-        """Send the scan jobs of FILE (-: standard input)."""
+        """Send scan jobs from FILE (- for stdin)."""
         jobs = read_jobs(await asyncio.to_thread(_read, file))
         if request_id is not None and len(jobs) > 1:
             raise click.UsageError("--request-id goes with one job, the input has several")

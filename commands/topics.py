@@ -33,8 +33,8 @@ async def look(context: Context, *, make: bool, limit_s: float) -> list[Finding]
     try:
         async with asyncio.timeout(limit_s), Provisioner(context.settings.kafka) as provisioner:
             return await provisioner.look(context.specs(), make=make)
-    except FAULTS:
-        raise no_broker(context.settings.kafka) from None
+    except FAULTS as error:
+        raise no_broker(context.settings.kafka, error) from None
 
 
 def line(finding: Finding) -> str:

@@ -67,10 +67,11 @@ class History:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._reader is not None:
-            self._reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reader
+        if self._reader is None:
+            return
+        self._reader.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._reader
         await self._consumer.stop()
         await self._producer.stop()
 

@@ -3,10 +3,12 @@
 from io import BytesIO
 from uuid import uuid4
 
+import numpy as np
 import pydicom
 import pytest
 
 from models import wire
+from sandbox.reconstruction.dicom import dicom_file
 from tests.integration.conftest import BuildHouse
 from tests.integration.house import House, scan_job
 
@@ -105,6 +107,7 @@ async def test_what_is_missing_is_answered(house: House) -> None:
 
 
 async def test_a_file_that_a_foreign_worker_left_is_found(make_house: BuildHouse) -> None:
+    """It writes to the old conventional place, and says nothing on Kafka."""
     house = await make_house()
     await house.start_managers("integer")
     await house.start_device("mri-a")
@@ -118,21 +121,13 @@ async def test_a_file_that_a_foreign_worker_left_is_found(make_house: BuildHouse
     record = house.history.event(request, "RECONSTRUCTING")["record_id"]
     metadata, _ = await fetch(house, record)
     assert metadata["status"] == "missing"
-    # Whatever wrote it said nothing: the reconstruction's own image under the old name.
-    house.start_reconstruction()
-    await house.history.reaches(request, "COMPLETED")
-    [file] = [
-        e["files"] for e in house.history.events
-        if e["event"] == "RESULT_REGISTERED" and e["files"][0]["location"].endswith(".dcm")
-    ][0]  # fmt: skip
-    image = (house.lake / file["location"]).read_bytes()
 
-    request = "foreign-2"
-    await house.knobs("mri-a")
-    await house.history.produce(
-        wire.SCAN_JOBS, scan_job("mri-a", 18), key="mri-a", headers={"request-id": request}
-    )
+    image = dicom_file(np.ones((8, 8), dtype=np.uint16), "somebody-elses")
+    (house.lake / f"records/{record}/record-{record}.dcm").write_bytes(image)
+    metadata, served = await fetch(house, record)
+
+    assert metadata["status"] == "ok"
+    assert served == image
     await house.history.reaches(request, "COMPLETED")
-    other = house.history.event(request, "COMPLETED")["record_id"]
-    assert other != record
-    assert image
+    metadata, served = await fetch(house, record)
+    assert (metadata["file"]["location"].endswith("-image.dcm"), served) == (True, image)

@@ -7,11 +7,19 @@ from functools import partial
 from typing import Any
 
 import click
+import faust
 import pytest
-from aiokafka.errors import BrokerResponseError
+from aiokafka.errors import (
+    BrokerResponseError,
+    ClusterAuthorizationFailedError,
+    KafkaConnectionError,
+)
+from faust.cli.base import cli
 
-from commands.base import CommandError, Exit, execute, judge
+from commands import add_commands
+from commands.base import CommandError, Context, Exit, execute, judge
 from commands.following import Followed
+from commands.kafka import no_broker
 from commands.progress import display, line
 from commands.show import human_size, plain_pairs, printable, show_table
 from commands.status import fact_rows, file_row
@@ -21,7 +29,9 @@ from models.errors import FatalError
 from models.events import ScanState
 from models.results import AnswerMetadata, AnswerStatus, FileFacts, ScanFacts
 from models.scan import ScanJob
+from settings import Settings
 from streams.provision import Finding
+from streams.topics import Topics
 
 
 async def _raise(error: BaseException) -> Exit:
@@ -151,3 +161,24 @@ def test_a_line_says_which_job_if_there_are_several() -> None:
     job = Followed(request_id="r1", job=ScanJob(job_id=1, sequence_id="a" * 24, device_id="d"))
     assert line(job, "READY", several=True).endswith("  r1  READY")
     assert "r1" not in line(job, "READY", several=False)
+
+
+def test_a_broker_that_refuses_is_not_one_that_is_away() -> None:
+    for error in (KafkaConnectionError(), TimeoutError(), ConnectionRefusedError()):
+        assert "no broker answers at b:1" in str(no_broker("b:1", error))
+    refused = str(no_broker("b:1", ClusterAuthorizationFailedError()))
+    assert refused == "the broker at b:1 refuses: ClusterAuthorizationFailedError"
+
+
+def test_the_commands_are_there_with_a_sentence_each() -> None:
+    app = faust.App("commands-test", broker="kafka://127.0.0.1:1")
+    add_commands(app, Settings(), Topics(), tables=("scans",))
+    for name in ("topics", "submit", "status", "result", "doctor"):
+        short = cli.commands[name].get_short_help_str()
+        assert short.endswith("."), name
+        assert not short.endswith("..."), name
+
+
+def test_the_tables_changelogs_are_topics_too() -> None:
+    context = Context(settings=Settings(app_id="a"), topics=Topics(), tables=("scans",))
+    assert "a-scans-changelog" in [spec.name for spec in context.specs()]

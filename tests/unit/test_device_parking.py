@@ -25,7 +25,9 @@ def parking(bench: Bench) -> Parking:
 
 
 def nexts(bench: Bench) -> int:
-    steps = [DeviceStep.from_bytes(one.value or b"") for one in bench.producer.on(wire.DEVICE_STEPS)]
+    steps = [
+        DeviceStep.from_bytes(one.value or b"") for one in bench.producer.on(wire.DEVICE_STEPS)
+    ]
     return sum(step.kind is DeviceStepKind.NEXT for step in steps)
 
 

@@ -21,7 +21,9 @@ IDS: TypeAdapter[int | str] = TypeAdapter(RecordId)
 INTEGERS = st.integers(0, MAX_RECORD_ID)
 
 
-@given(INTEGERS | INTEGERS.map(str) | st.uuids().map(str) | st.uuids().map(lambda u: str(u).upper()))
+@given(
+    INTEGERS | INTEGERS.map(str) | st.uuids().map(str) | st.uuids().map(lambda u: str(u).upper())
+)
 def test_an_id_is_kept_as_it_came(value: int | str) -> None:
     kept = IDS.validate_python(value)
     assert kept == value

@@ -163,7 +163,9 @@ def test_true_is_no_measure(name: str) -> None:
 
 def test_true_is_no_field_of_view() -> None:
     with pytest.raises(ValidationError):
-        SequenceParameters.model_validate_json(json.dumps({**FOV, "fov": dict.fromkeys("XYZ", True)}))
+        SequenceParameters.model_validate_json(
+            json.dumps({**FOV, "fov": dict.fromkeys("XYZ", True)})
+        )
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,12 @@ def tell(row: ScanRow, *steps: RecordStep) -> tuple[ScanRow, list[Announcement]]
 
 
 def hear(
-    row: ScanRow, percent: int = 10, state: str | None = None, *, gateway: bool = True, text: str = ""
+    row: ScanRow,
+    percent: int = 10,
+    state: str | None = None,
+    *,
+    gateway: bool = True,
+    text: str = "",
 ) -> tuple[ScanRow, list[Announcement]]:
     message = ScanStatus.model_validate(
         {"record_id": 41, "status_percent": percent, "state": state, "message": text}

@@ -29,8 +29,10 @@ def again(sent: Sent) -> Inbound:
     return make_inbound(sent.value, offset=4_711, key=sent.key, headers=tuple(sent.headers))
 
 
-@pytest.mark.parametrize("value", [b"\x00\xff no json", b"", None])
-@pytest.mark.parametrize("key", [b"k\xff", None])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [(b"k\xff", b"\x00\xff no json"), (b"k", b""), (b"k", None), (None, b"{}"), (None, b"")],
+)
 async def test_key_value_and_headers_are_as_they_came_and_first(
     key: bytes | None, value: bytes | None
 ) -> None:
@@ -38,6 +40,15 @@ async def test_key_value_and_headers_are_as_they_came_and_first(
     sent = await bury(make_inbound(value, key=key, headers=headers))
     assert (sent.key, sent.value) == (key, value)
     assert tuple(sent.headers[:4]) == headers
+
+
+async def test_a_message_without_key_and_value_is_buried_too_and_says_so() -> None:
+    # aiokafka does not send a message that has neither; it would stop the partition (promise 4).
+    sent = await bury(make_inbound(None))
+    assert (sent.key, sent.value) == (None, b"")
+    assert sent.header[wire.DEAD_NULL_VALUE] == b"true"
+    assert wire.DEAD_NULL_VALUE not in (await bury(make_inbound(b""))).header
+    assert wire.DEAD_NULL_VALUE not in (await bury(make_inbound(None, key=b"k"))).header
 
 
 async def test_the_cause_and_the_place_are_in_headers() -> None:

@@ -79,6 +79,7 @@ class FakeProducer:
         headers: Any,
     ) -> Awaitable[Any]:
         assert timestamp is None
+        assert key is not None or value is not None, "aiokafka refuses a message without both"
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         one = Sent(topic, key, value, partition, list(headers))
         error = self.error

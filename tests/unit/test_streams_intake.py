@@ -57,7 +57,12 @@ async def test_a_moved_message_is_the_same_message() -> None:
     came = make_inbound(b" {raw} \xff", partition=WRONG, key=b"crc", headers=headers)
     await reroute(came, "d", 8, make_outbox(producer))
     (sent,) = producer.sent
-    assert (sent.topic, sent.key, sent.value, sent.partition) == (came.topic, b"d", came.value, RIGHT)
+    assert (sent.topic, sent.key, sent.value, sent.partition) == (
+        came.topic,
+        b"d",
+        came.value,
+        RIGHT,
+    )
     assert sent.headers[:3] == list(headers)
     moved = arrived(sent)
     assert is_in_place(moved, "d", 8)
@@ -86,7 +91,9 @@ async def test_a_request_id_that_is_none_is_replaced_not_repeated() -> None:
 
 async def test_the_message_is_at_the_broker_when_it_counts_as_moved() -> None:
     producer = FakeProducer(silent=True)
-    moving = asyncio.ensure_future(reroute(make_inbound(partition=WRONG), "d", 8, make_outbox(producer)))
+    moving = asyncio.ensure_future(
+        reroute(make_inbound(partition=WRONG), "d", 8, make_outbox(producer))
+    )
     await settle_loop()
     assert producer.sent
     assert not moving.done()

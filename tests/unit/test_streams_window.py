@@ -208,9 +208,7 @@ async def test_five_thousand_events_of_one_key_stay_in_order() -> None:
 
 
 EVENTS = st.lists(
-    st.tuples(
-        st.sampled_from(["a", "b"]), st.integers(0, 1), st.sampled_from([b"x", b"y", None])
-    ),
+    st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 1), st.sampled_from([b"x", b"y", None])),
     max_size=25,
 )
 

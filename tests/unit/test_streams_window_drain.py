@@ -64,10 +64,10 @@ async def test_a_handler_that_leaves_its_message_is_a_wall_and_no_fault() -> Non
         await bench.until(lambda: len(bench.begun) == 2)
         draining = asyncio.create_task(bench.window.drain(10))
         await settle_loop()
-        assert bench.window.draining
+        during = bench.window.draining
         bench.let_go(left, behind)
         assert await draining is True
-        assert not bench.window.draining
+        assert (during, bench.window.draining) == (True, False)
         assert bench.acked == []
         assert bench.fatal == []
 
