@@ -10,7 +10,7 @@ import sys
 import stamina
 from pydantic import ValidationError
 
-from agents.runtime import Runtime, instance_id
+from agents.runtime import TABLES, Runtime, instance_id
 from commands import add_commands
 from managers import Managers, open_managers
 from models.base import explain
@@ -85,4 +85,4 @@ topics = Topics(
 clock = Clock()
 app = make_app(settings, topics, clock)
 runtime = Runtime(app, settings, topics, clock, lambda: make_managers(settings, clock))
-add_commands(app, settings, topics)
+add_commands(app, settings, topics, tables=TABLES)

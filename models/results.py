@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from models.base import (
     DeviceId,
@@ -113,7 +113,7 @@ class ScanFacts(Message):
     percent: int | None = None
     cause: str | None = None
     advice: str | None = None
-    times: dict[str, AwareDatetime] = Field(default_factory=dict)
+    times: dict[str, Time] = Field(default_factory=dict)
     files: tuple[FileFacts, ...] = ()
 
 

@@ -72,7 +72,7 @@ class Provisioner:
     async def look(self, specs: Iterable[TopicSpec], *, make: bool) -> list[Finding]:
         """Compare topics with what they should be; make the missing ones if told so."""
         specs = list(specs)
-        existing = await self._partitions([spec.name for spec in specs])
+        existing = await self._partitions()
         missing = [spec for spec in specs if spec.name not in existing]
         if make and missing:
             await self._make(missing)
@@ -84,8 +84,10 @@ class Provisioner:
             for spec in specs
         ]
 
-    async def _partitions(self, names: list[str]) -> dict[str, int]:
-        described = await self._admin.describe_topics(names)
+    async def _partitions(self) -> dict[str, int]:
+        # All topics, not ours by name: asking for a name makes it, with any partition count, on a
+        # broker that makes topics by itself (auto.create.topics.enable, Kafka's default).
+        described = await self._admin.describe_topics()
         return {
             topic["topic"]: len(topic["partitions"])
             for topic in described

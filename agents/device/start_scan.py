@@ -48,7 +48,13 @@ class ScanStarter:
         elif kind is Arrival.AGAIN:
             await self.resume(inbound.partition, row)
         elif kind is Arrival.REPEATED:
-            repeat = Announcement(event=EventKind.REPEATED, unique=inbound.here)
+            told = {
+                "state": row.stage,
+                "record_id": row.record_id,
+                "cause": row.cause,
+                "advice": row.advice,
+            }
+            repeat = Announcement(event=EventKind.REPEATED, unique=inbound.here, fields=told)
             await self._announce(row, [repeat])
         else:
             raise PoisonError("this request id belongs to another job", Cause.INVALID)

@@ -17,7 +17,7 @@ from sandbox.processes import Process, ProcessGroup
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _START_S: Final = 40.0
-_SECRETS_OF_OTHERS: Final = ("SCANHUB_", "FAUST_")
+WORKER: Final = (sys.executable, "-m", "faust", "-A", "faust_app", "worker", "-l", "info")
 
 Say = Callable[[str], None]
 
@@ -43,7 +43,11 @@ class Parts:
         self.kafka.start()
         self._tell(f"Kafka at {self.kafka.bootstrap}", began)
         served = _addresses(managers)
-        worker = self._worker(served)
+        worker = self._program(
+            "worker",
+            WORKER,
+            worker_environment(self.kafka.bootstrap, self._folder, served),
+        )
         # Beside the worker: its start takes longest. They need the broker only.
         clients = ("--kafka", self.kafka.bootstrap, "--data-lake", self.lake)
         scanners = {
@@ -77,14 +81,14 @@ class Parts:
             raise KafkaFailedError(f"the broker ended by itself:\n{self.kafka.tail()}")
 
     def _module(self, name: str, module: str, *arguments: str | Path) -> Process:
-        process = self._group.start(name, [sys.executable, "-m", module, *arguments], cwd=ROOT)
+        return self._program(name, [sys.executable, "-m", module, *arguments])
+
+    def _program(
+        self, name: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None
+    ) -> Process:
+        process = self._group.start(name, command, env=env, cwd=ROOT)
         self._running.append(process)
         return process
-
-    def _worker(self, served: Mapping[str, Any]) -> Process:
-        return start_worker(
-            self._group, self.kafka.bootstrap, self._folder, served, running=self._running
-        )
 
     def _tell(self, what: str, began: float) -> None:
         self._say(f"started in {time.monotonic() - began:4.1f} s: {what}")
@@ -109,17 +113,13 @@ class Parts:
             shutil.copyfile(self.kafka.log_file, self._logs / "broker.log")
 
 
-def start_worker(
-    group: ProcessGroup,
-    bootstrap: str,
-    folder: Path,
-    served: Mapping[str, Any],
-    *,
-    running: list[Process],
-) -> Process:
-    """Start a processor: its whole configuration is its environment."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(_SECRETS_OF_OTHERS)}
-    settings = {
+def worker_environment(
+    bootstrap: str, folder: Path, served: Mapping[str, Any]
+) -> dict[str, str]:
+    """Give a processor's whole configuration: its environment, without what is set outside."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SCANHUB_", "FAUST_"))}
+    return {
+        **inherited,
         "SCANHUB_KAFKA": bootstrap,
         "SCANHUB_WORKER_ID": "worker-1",
         "SCANHUB_STATE_DIR": str(folder / "state"),
@@ -129,10 +129,6 @@ def start_worker(
         "EXAM_MANAGER_URI": served["exam"],
         "DEVICE_MANAGER_URI": served["device"],
     }
-    command = [sys.executable, "-m", "faust", "-A", "faust_app", "worker", "-l", "info"]
-    process = group.start("worker", command, env={**inherited, **settings}, cwd=ROOT)
-    running.append(process)
-    return process
 
 
 def _addresses(process: Process) -> Any:

@@ -12,6 +12,7 @@ from tests.integration.house import House
 
 BuildHouse = Callable[..., Awaitable[House]]
 
+
 @pytest_asyncio.fixture(scope="session")
 async def house(
     kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory

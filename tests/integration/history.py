@@ -22,7 +22,7 @@ class Seen:
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
 
     @property
     def header(self) -> dict[str, str]:
@@ -165,6 +165,10 @@ class History:
             timeout_s=timeout_s,
         )
         return found
+
+    async def marked(self, mark: str) -> Seen:
+        """Wait for the dead letter of a message that was sent with a header `mark`."""
+        return await self.dead_letter(lambda m: m.header.get("mark") == mark, what=mark)
 
     def event(self, request_id: str, state: str) -> dict[str, Any]:
         """The event that announced a state of a request."""

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = sys.executable
 SEQUENCE_ID = "65a1b2c3d4e5f60718293a4b"
 SEQUENCE_FILE = "# Pulseq sequence file\n\n[DEFINITIONS]\nMatrix 32 32\n"
-LIMITS = {
+LIMITS: dict[str, dict[str, Any]] = {
     "acquisition_limits": {
         "patient_height": 178.25,
         "patient_weight": 74.125,
@@ -65,7 +65,7 @@ class House:
         self.group.__enter__()
         return self
 
-    async def __aexit__(self, *error: Any) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.history.__aexit__()
         await self.http.aclose()
         await asyncio.to_thread(self.group.stop)
@@ -81,7 +81,7 @@ class House:
         await self.history.__aenter__()
 
     async def start_managers(self, era: str) -> None:
-        command = [
+        command: list[str | Path] = [
             PYTHON, "-m", "sandbox.managers", "--era", era, "--any-job",
             "--log", self.folder / "requests.jsonl", "--state", self.folder / "managers.json",
         ]  # fmt: skip
@@ -94,7 +94,7 @@ class House:
     async def start_device(
         self, device: str, *, scan_seconds: float = 0.2, register: bool = True
     ) -> None:
-        command = [
+        command: list[str | Path] = [
             PYTHON, "-m", "sandbox.device", "--id", device, "--kafka", self.kafka.bootstrap,
             "--data-lake", self.lake, "--log", self.folder / f"starts-{device}.jsonl",
             "--topic-prefix", self.prefix, "--scan-seconds", str(scan_seconds),
@@ -108,7 +108,7 @@ class House:
             await self.seed(devices=[{"id": device, "ip_address": address}])
 
     def start_reconstruction(self) -> None:
-        command = [
+        command: list[str | Path] = [
             PYTHON, "-m", "sandbox.reconstruction", "--kafka", self.kafka.bootstrap,
             "--data-lake", self.lake, "--topic-prefix", self.prefix,
             "--group", f"{self.prefix}reco",

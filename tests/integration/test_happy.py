@@ -1,6 +1,7 @@
 """The main job, from the ScanJob to the DICOM that is fetched through Kafka."""
 
 from io import BytesIO
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from models import wire
 from sandbox.reconstruction.dicom import dicom_file
 from tests.integration.conftest import BuildHouse
+from tests.integration.history import Seen
 from tests.integration.house import House, scan_job
 
 WAY = [
@@ -18,13 +20,15 @@ WAY = [
 ]  # fmt: skip
 
 
-async def fetch(house: House, record: int | str, what: str = "image") -> tuple[dict, bytes]:
+async def fetch(
+    house: House, record: int | str, what: str = "image"
+) -> tuple[dict[str, Any], bytes]:
     """Ask for a record's file and put its parts together."""
     request = uuid4().hex
     asked = {"request_id": request, "record_id": record, "what": what}
     await house.history.produce(wire.RESULT_REQUESTS, asked, key=str(record))
 
-    def parts() -> list:
+    def parts() -> list[Seen]:
         found = house.history.messages[wire.RESULT_CHUNKS]
         return [m for m in found if m.key == request.encode()]
 
@@ -32,7 +36,9 @@ async def fetch(house: House, record: int | str, what: str = "image") -> tuple[d
         lambda: any(m.header["part"] == "end" for m in parts()), what="the end of an answer"
     )
     metadata = next(m.json for m in parts() if m.header["part"] == "metadata")
-    chunks = {int(m.header["index"]): m.value for m in parts() if m.header["part"] == "chunk"}
+    chunks = {
+        int(m.header["index"]): m.value or b"" for m in parts() if m.header["part"] == "chunk"
+    }
     return metadata, b"".join(chunks[i] for i in sorted(chunks))
 
 

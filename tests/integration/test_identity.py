@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import zlib
 from uuid import uuid4
 
 from confluent_kafka import Producer
@@ -87,8 +88,6 @@ async def test_every_sender_ends_on_one_partition_in_one_order(house: House) -> 
 
 
 def _crc32_partition(key: str) -> int:
-    import zlib
-
     return zlib.crc32(key.encode()) % PARTITIONS
 
 

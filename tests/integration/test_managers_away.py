@@ -1,6 +1,7 @@
 """Managers that are away, slow, wrong, or take a request and say nothing."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -9,6 +10,7 @@ import pytest_asyncio
 from models import wire
 from sandbox.kafka import EmbeddedKafka
 from tests.integration.house import House, eventually, scan_job
+
 
 @pytest_asyncio.fixture(scope="module")
 async def fragile(
@@ -37,7 +39,7 @@ async def ask(house: House, device: str = "mri-1", job: int = 17) -> str:
     return request
 
 
-def of(records: list[dict], request: str) -> list[dict]:
+def of(records: list[dict[str, Any]], request: str) -> list[dict[str, Any]]:
     return [record for record in records if request in (record["comment"] or "")]
 
 
