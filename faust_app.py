@@ -82,7 +82,7 @@ topics = Topics(
     partitions=settings.partitions,
     reco_partitions=1 if settings.reco_dialect is RecoDialect.UPSTREAM else None,
 )
-clock = Clock()
+clock = Clock(offset_s=settings.clock_offset_s)
 app = make_app(settings, topics, clock)
 runtime = Runtime(app, settings, topics, clock, lambda: make_managers(settings, clock))
 add_commands(app, settings, topics, tables=TABLES)

@@ -109,10 +109,15 @@ class Settings(BaseSettings):
     retry_most_s: _Seconds = 5.0
     early_s: _Seconds = 60.0
     """How long a message waits for its record to become known."""
+    tidy_s: _Seconds = 60.0
+    """How long after a scan's end a spare record is looked for once more: a manager may make one late."""
     in_flight: int = Field(100, ge=1, le=10_000)
     """Messages that one aggregate works on at once."""
     file_tasks: int = Field(4, ge=1, le=64)
     """Files that are copied, checked or served at once."""
+
+    clock_offset_s: float = 0.0
+    """Steps the worker's wall clock; for the chaos run, which shows that a wrong clock does no harm."""
 
     web_host: str = "127.0.0.1"
     web_port: int = Field(6066, ge=0, le=65_535)

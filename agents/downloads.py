@@ -199,6 +199,7 @@ class Downloads:
             job_id=row.scan.job_id,
             request_id=row.scan.request_id,
             percent=row.percent,
+            attempt=row.attempt,
             cause=row.cause,
             advice=row.advice,
             times=times if whole else {},

@@ -7,6 +7,7 @@ plain functions. Commands talk to the broker directly (commands/kafka.py), never
 from typing import Any
 
 from commands.base import Context
+from commands.confirm import add_confirm
 from commands.doctor import add_doctor
 from commands.result import add_result
 from commands.status import add_status
@@ -21,5 +22,5 @@ def add_commands(
 ) -> None:
     """Add our commands to the `faust` command line; `tables` are those that have a changelog."""
     context = Context(settings=settings, topics=topics, tables=tables)
-    for add in (add_topics, add_submit, add_status, add_result, add_doctor):
+    for add in (add_topics, add_submit, add_status, add_result, add_confirm, add_doctor):
         add(app, context)

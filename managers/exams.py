@@ -72,9 +72,9 @@ class ExamManager(Manager):
         return self._parse(_ONE, await self._ask(question), question.asked)
 
     async def update_record(
-        self, record_id: int | str, *, data_path: str, comment: str | None = None
+        self, record_id: int | str, *, data_path: str | None, comment: str | None = None
     ) -> None:
-        """Set a record's data_path, and its comment if one is given.
+        """Set a record's data_path and comment; what is None stays as it is.
 
         The answer's text is read and dropped. Raises TransientError (managers of the UUID era
         answer 500 to every call), PermanentError (404 or 405: managers without records).

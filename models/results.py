@@ -111,6 +111,7 @@ class ScanFacts(Message):
     job_id: RecordId | None = None
     request_id: str | None = None
     percent: int | None = None
+    attempt: int | None = None
     cause: str | None = None
     advice: str | None = None
     times: dict[str, Time] = Field(default_factory=dict)

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from models.base import DeviceId, FileSize, Location, Message, RecordId, RequestId, Sha256
 from models.events import ScanState
+from models.scan import ScanCommand
 from models.wire import Cause
 
 
@@ -25,6 +26,7 @@ class DeviceStepKind(StrEnum):
 
     DUE = "due"  # a parked job's time has come
     NEXT = "next"  # the job before is out of the way
+    CONFIRMED = "confirmed"  # a person or the scanner's status settled an UNKNOWN scan
 
 
 class DeviceStep(Message):
@@ -34,6 +36,9 @@ class DeviceStep(Message):
     device_id: DeviceId
     name: str = ""
     version: int = 0
+    request_id: RequestId | None = None
+    attempt: int | None = None
+    started: bool | None = None
 
 
 class RecordStepKind(StrEnum):
@@ -43,6 +48,7 @@ class RecordStepKind(StrEnum):
     DUE = "due"  # a timer: a row's time has come
     STORED = "stored"  # background work: files are copied, or why not
     TOLD = "told"  # background work: the exam manager was told, or why not
+    COMMAND = "command"  # a command to a scan, from its device's aggregate
     NOTICED = "noticed"  # a download found a file at the old conventional place
 
 
@@ -76,6 +82,10 @@ class RecordStep(Message):
     advice: str | None = None
     attempt: int | None = None
     born_ms: int | None = None
+    creations: int | None = None
+    """How often making the record was begun: from the second on there may be a spare one."""
+    command: ScanCommand | None = None
+    spares: tuple[RecordId, ...] = Field(default=(), max_length=64)
     name: str = ""
     version: int = 0
     files: tuple[FoundFile, ...] = Field(default=(), max_length=4096)

@@ -4,11 +4,11 @@ from agents.device.parking import Parking
 from agents.device.post_device_task import TaskPoster
 from agents.device.start_scan import ScanStarter
 from agents.device.state import PARKED, ParkedRow, RequestRow, request_key
-from agents.tools import Announcement, Tools
+from agents.tools import Announcement, Tools, record_key
 from models import wire
 from models.events import EventKind, ScanState
-from models.scan import ScanCommand
-from models.steps import DeviceStep, DeviceStepKind
+from models.scan import ScanCommand, ScanCommandKind
+from models.steps import DeviceStep, DeviceStepKind, RecordStep, RecordStepKind
 from streams.inbound import Inbound
 from streams.intake import is_in_place, reroute
 from streams.openwork import Due, OpenWork
@@ -47,6 +47,9 @@ class DeviceAgent:
     async def step(self, inbound: Inbound) -> None:
         """Take a parked job further: its time has come, or the one before it is out of the way."""
         step = inbound.decode(DeviceStep)
+        if step.kind is DeviceStepKind.CONFIRMED:
+            await self._confirmed(inbound.partition, step)
+            return
         name = step.name
         if step.kind is DeviceStepKind.NEXT:
             name = self._work.first(inbound.partition, step.device_id, PARKED) or ""
@@ -63,23 +66,56 @@ class DeviceAgent:
             # It went further before a crash, and was told again just now: it waits for nothing more.
             await self._parking.remove(inbound.partition, step.device_id, name)
 
+    async def _confirmed(self, partition: int, step: DeviceStep) -> None:
+        """Settle an UNKNOWN scan: it was started, or it was not and is sent once more.
+
+        Only the attempt that is UNKNOWN counts, so a second confirmation of it changes nothing.
+        """
+        key = request_key(step.device_id, step.request_id or "")
+        row = self._requests.get(partition, key)
+        if row is None or row.stage is not ScanState.UNKNOWN or row.starts != step.attempt:
+            return
+        if step.started:
+            await self._starter.end(partition, row, ScanState.STARTED, None)
+            return
+        # A person sends it now, whatever its age (promise 9).
+        now = self._tools.clock.broker_ms()
+        ready = {"stage": ScanState.READY, "cause": None, "advice": None, "born_ms": now}
+        await self._starter.resume(partition, row.model_copy(update=ready))
+
     async def answer_command(self, inbound: Inbound) -> None:
-        """Answer a command to a scan or a device: none is carried out yet, and that is said."""
+        """Take a command to a scan or a device; what is not carried out is answered so."""
         command = inbound.decode(ScanCommand)
         if not is_in_place(inbound, command.device_id, self._tools.partitions):
             await reroute(inbound, command.device_id, self._tools.partitions, self._tools.outbox)
+            return
+        if command.command is ScanCommandKind.CONFIRM and await self._pass_on(inbound, command):
             return
         answer = Announcement(
             event=EventKind.COMMAND_ANSWERED,
             unique=command.command_id,
             fields={
-                "cause": f"{command.command} is not supported yet: nothing was done",
+                "cause": f"{command.command} is not supported here: nothing was done",
                 "advice": "This is no emergency stop; the scanner's own button is.",
                 "record_id": command.record_id,
                 "device_id": command.device_id,
             },
         )
         await self._tools.announce([answer], key=command.device_id)
+
+    async def _pass_on(self, inbound: Inbound, command: ScanCommand) -> bool:
+        """Hand a command to its scan's record, which knows what the scanner said meanwhile."""
+        record_id = command.record_id
+        if record_id is None and command.scan_request_id is not None:
+            key = request_key(command.device_id, command.scan_request_id)
+            row = self._requests.get(inbound.partition, key)
+            record_id = None if row is None else row.record_id
+        if record_id is None:
+            return False
+        step = RecordStep(kind=RecordStepKind.COMMAND, record_id=record_id, command=command)
+        owner = record_key(record_id)
+        await self._tools.outbox.deliver_step(wire.RECORD_STEPS, owner, step.to_bytes())
+        return True
 
     def recovered(self) -> None:
         """Read the open work anew after a recovery, and wake what nothing else would."""

@@ -245,6 +245,7 @@ class ScanStarter:
             advice=row.advice if own else None,
             attempt=row.starts,
             born_ms=row.born_ms,
+            creations=row.attempt,
         )
         owner = record_key(row.identity.record_id)
         await self._tools.outbox.deliver_step(wire.RECORD_STEPS, owner, step.to_bytes())

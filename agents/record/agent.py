@@ -55,6 +55,9 @@ class RecordAgent:
         if step.kind is RecordStepKind.SCAN:
             await self._hear(partition, row, step)
             return
+        if step.kind is RecordStepKind.COMMAND:
+            await self._command(partition, row, step)
+            return
         if step.kind is RecordStepKind.NOTICED:
             if row is not None:
                 await self._results.notice(partition, row)
@@ -85,6 +88,24 @@ class RecordAgent:
                 await self.handle(item.original.inbound())
             await book.finish(partition, record, name)
 
+    async def _command(self, partition: int, row: ScanRow | None, step: RecordStep) -> None:
+        """Carry out a command that the device's aggregate passed on: CONFIRM alone."""
+        book, command = self._book, step.command
+        if command is None:
+            return
+        if row is None:
+            told = {"cause": "no such scan is known: nothing was done", "record_id": step.record_id}
+            unknown = Announcement(
+                event=EventKind.COMMAND_ANSWERED, unique=command.command_id, fields=told
+            )
+            await book.tools.announce([unknown], key=record_key(step.record_id))
+            return
+        answer = decide.confirm(row, command, book.now_ms())
+        await book.announce(answer.row, answer.announcements)
+        if answer.started is not None:
+            await book.settle_unknown(answer.row, started=answer.started)
+            await book.write(partition, answer.row, durable=True)
+
     async def _due(self, partition: int, record: str, name: str, item: WorkItem) -> None:
         if item.kind is not WorkKind.EARLY:
             self._storing.begin(partition, record, name, item)
@@ -105,7 +126,12 @@ class RecordAgent:
                 failure = Failure(sentence=str(error), cause=error.cause)
                 await self._failed(partition, row, step.name, item, failure)
         else:
-            await self._book.finish(partition, record_key(row.scan.record_id), step.name)
+            if step.spares:
+                await self._book.announce(row, [_spare(step.spares)])
+            if item.kind is WorkKind.TIDY and not item.second:
+                await self._second_look(partition, row, step.name, item)
+            else:
+                await self._book.finish(partition, record_key(row.scan.record_id), step.name)
 
     async def _failed(
         self, partition: int, row: ScanRow, name: str, item: WorkItem, failure: Failure
@@ -119,7 +145,7 @@ class RecordAgent:
             if item.tries == 0:
                 await book.announce(row, [_told(EventKind.RETRYING, name, failure)])
             return
-        if item.kind is WorkKind.TELL:
+        if item.kind in (WorkKind.TELL, WorkKind.TIDY):
             await book.announce(row, [_told(EventKind.CONFLICT, name, failure)])
         else:
             if item.original is not None:
@@ -128,6 +154,13 @@ class RecordAgent:
                 await book.tools.dead_letters.bury(item.original.inbound(), error, stage=stage)
             await book.announce(row, [_told(EventKind.RESULT_REFUSED, name, failure)])
         await book.finish(partition, record, name)
+
+    async def _second_look(self, partition: int, row: ScanRow, name: str, item: WorkItem) -> None:
+        """Look for spare records once more, later: the manager may still be at work on a lost POST."""
+        due_ms = self._book.tools.clock.broker_ms() + int(self._book.tools.settings.tidy_s * 1000)
+        later = {"second": True, "version": item.version + 1, "due_ms": due_ms, "tries": 0}
+        again = item.model_copy(update=later)
+        await self._book.work.put(partition, record_key(row.scan.record_id), name, again).durable()
 
     async def _later(self, partition: int, record: str, name: str, item: WorkItem) -> None:
         settings = self._book.tools.settings
@@ -157,6 +190,18 @@ class RecordAgent:
             kind=RecordStepKind.DUE, record_id=due.owner, name=due.name, version=due.version
         )
         await self._book.tools.outbox.deliver_step(wire.RECORD_STEPS, due.owner, step.to_bytes())
+
+
+def _spare(spares: tuple[int | str, ...]) -> Announcement:
+    named = ", ".join(str(spare) for spare in spares)
+    return Announcement(
+        event=EventKind.CONFLICT,
+        unique=f"spare/{named}",
+        fields={
+            "cause": f"spare records of this request were closed and are never used: {named}",
+            "count": len(spares),
+        },
+    )
 
 
 def _told(event: EventKind, name: str, failure: Failure) -> Announcement:

@@ -1,14 +1,15 @@
 """The record aggregate's tables and how it speaks: shared by its handlers."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Final
 
 from agents.record.files import RecordFiles
 from agents.record.state import Original, ScanRow, WorkItem, WorkKind
 from agents.tools import Announcement, Tools, record_key
+from models import wire
 from models.base import RecordId
 from models.errors import PoisonError
+from models.steps import DeviceStep, DeviceStepKind
 from models.wire import Cause
 from streams.inbound import Inbound
 from streams.intake import is_in_place, reroute
@@ -87,9 +88,25 @@ class Book:
 
     async def write(self, partition: int, row: ScanRow, *, durable: bool) -> None:
         """Write a scan's row."""
+        if row.state.final and row.creations > 1 and not row.tidied:
+            row = row.model_copy(update={"tidied": True})
+            tidy = WorkItem(kind=WorkKind.TIDY, due_ms=self.tools.clock.broker_ms())
+            await self.work.put(partition, record_key(row.scan.record_id), "tidy", tidy).durable()
         written = self.scans.put(partition, record_key(row.scan.record_id), row)
         if durable:
-            await asyncio.shield(written.durable())
+            await written.durable()
+
+    async def settle_unknown(self, row: ScanRow, *, started: bool) -> None:
+        """Tell the device's aggregate what became of a scan that it knows as UNKNOWN."""
+        scan = row.scan
+        step = DeviceStep(
+            kind=DeviceStepKind.CONFIRMED,
+            device_id=scan.device_id,
+            request_id=scan.request_id,
+            attempt=row.attempt,
+            started=started,
+        )
+        await self.tools.outbox.deliver_step(wire.DEVICE_STEPS, scan.device_id, step.to_bytes())
 
     async def finish(self, partition: int, record: str, name: str) -> None:
         """Drop a row of open work: its work is done, and everything that follows from it is out."""

@@ -3,12 +3,12 @@
 from collections import deque
 from collections.abc import Mapping
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from agents.record.state import ScanRow
 from agents.tools import Announcement, changed
 from models.events import EventKind, ScanState
-from models.scan import ScanStatus, StatusState
+from models.scan import ScanCommand, ScanStatus, StatusState
 from models.steps import RecordStep
 
 S = ScanState
@@ -105,6 +105,7 @@ def told_by_device(
     """Take what the device's aggregate says of a scan; news that is older than the row is dropped."""
     state = step.state
     attempt = step.attempt or 0
+    row = row.model_copy(update={"creations": max(row.creations, step.creations or 1)})
     if state is None or row.state.final or attempt < row.attempt:
         return row, []
     back = (row.state, state) in _BACK
@@ -114,6 +115,36 @@ def told_by_device(
         return row, []
     row = row.model_copy(update={"attempt": attempt})
     return move(row, state, now_ms, gateway=gateway, cause=step.cause, advice=step.advice)
+
+
+class Answer(NamedTuple):
+    """What becomes of a command; `started` is told to the device's aggregate, None = nothing is."""
+
+    row: ScanRow
+    announcements: list[Announcement]
+    started: bool | None = None
+
+
+def confirm(row: ScanRow, command: ScanCommand, now_ms: int) -> Answer:
+    """Settle an UNKNOWN scan by a person's word; anything else is answered and changes nothing."""
+    problem = None
+    if command.device_id != row.scan.device_id:
+        problem = "the scan is another device's"
+    elif command.attempt not in (None, row.attempt):
+        problem = f"attempt {row.attempt} is the newest: nothing was done"
+    elif row.state is not S.UNKNOWN:
+        problem = f"the scan is {row.state}, not UNKNOWN: nothing was done"
+    moved: list[Announcement] = []
+    if problem is None:
+        goal = S.STARTED if command.started else S.READY
+        row, moved = move(row, goal, now_ms, cause="confirmed by a person")
+    done = "taken: it was started" if command.started else "taken: it is sent once more"
+    answer = Announcement(
+        event=EventKind.COMMAND_ANSWERED,
+        unique=command.command_id,
+        fields={"cause": problem or done, "state": row.state, "attempt": row.attempt},
+    )
+    return Answer(row, [*moved, answer], command.started if problem is None else None)
 
 
 def status(

@@ -3,7 +3,7 @@
 from agents.record import decide
 from agents.record.book import Book, keep
 from agents.record.state import FileKind, FileRow, ScanRow, WorkItem, WorkKind
-from agents.record.storing import Storing, told_comment
+from agents.record.storing import Storing
 from agents.record.upload_result import registered
 from agents.tools import Announcement, record_key
 from models.errors import PoisonError
@@ -121,11 +121,7 @@ class RecoResults:
         if book.tools.settings.records is RecordsDialect.TASK:
             return
         told = ResultFile(location=image.location, size=image.size, sha256=image.sha256)
-        item = WorkItem(
-            kind=WorkKind.TELL,
-            files=(told,),
-            cause=told_comment(scan.request_id, scan.device_id),
-        )
+        item = WorkItem(kind=WorkKind.TELL, files=(told,))
         record, name = record_key(scan.record_id), "tell"
         await book.work.put(partition, record, name, item).durable()
         self._storing.begin(partition, record, name, item)

@@ -25,6 +25,10 @@ class ScanRow(Message):
     """When each state was first reached: wall time in ms, for people."""
     files: int = 0
     """How many files are registered; their rows are keyed 0, 1, … (never a list in one row)."""
+    creations: int = 1
+    """How often making the record was begun."""
+    tidied: bool = False
+    """Whether a spare record of the same request was looked for, at the scan's end."""
     raw: int | None = None
     """Number of the first raw data file."""
 
@@ -64,6 +68,7 @@ class WorkKind(StrEnum):
     COPY = "copy"  # raw data to be copied, checked and registered
     REGISTER = "register"  # images to be copied, checked and registered
     TELL = "tell"  # the exam manager is to be told of the image
+    TIDY = "tidy"  # a spare record of the same request is to be looked for, and closed
 
 
 class Original(Message):
@@ -111,6 +116,8 @@ class WorkItem(WorkRow):
     files: tuple[ResultFile, ...] = ()
     reco_job_id: str | None = None
     tries: int = 0
+    second: bool = False
+    """For TIDY: the second look."""
     cause: str | None = None
 
 

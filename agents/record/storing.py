@@ -6,11 +6,12 @@ back as a message on `record-steps`. Whoever owns the record then acts on it; a 
 
 import re
 from collections.abc import Coroutine
-from typing import Any, Final
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
 
 from agents.record.book import Book
-from agents.record.state import WorkItem, WorkKind
-from agents.tools import request_mark
+from agents.record.state import ScanRow, WorkItem, WorkKind
+from agents.tools import record_key, request_mark
 from datalake import FileMissing, inspect_dicom
 from models import wire
 from models.errors import PermanentError, PoisonError, ScanHubError, TransientError
@@ -21,6 +22,13 @@ from models.wire import Cause
 DICOM: Final = "application/dicom"
 OCTETS: Final = "application/octet-stream"
 _EXTENSION = re.compile(r"\.[a-z0-9]{1,8}")
+
+
+class Done(NamedTuple):
+    """What background work gives back."""
+
+    files: tuple[FoundFile, ...] = ()
+    spares: tuple[int | str, ...] = ()
 
 
 class Storing:
@@ -35,26 +43,29 @@ class Storing:
             WorkKind.COPY: self._copy,
             WorkKind.REGISTER: self._register,
             WorkKind.TELL: self._tell,
+            WorkKind.TIDY: self._tidy,
         }.get(item.kind)
         if work is None:
             return
+        row = self._book.scans.get(partition, record)
+        if row is None:
+            return
 
         def run() -> Coroutine[Any, Any, None]:
-            return self._report(work(record, item), record, name, item)
+            return self._report(work(row, item), record, name, item)
 
         self._book.tools.files.submit(f"{partition}/{record}/{name}/{item.version}", run)
 
     async def _report(
         self,
-        work: Coroutine[Any, Any, tuple[FoundFile, ...]],
+        work: Coroutine[Any, Any, Done],
         record: str,
         name: str,
         item: WorkItem,
     ) -> None:
-        files: tuple[FoundFile, ...] = ()
-        failure = None
+        done, failure = Done(), None
         try:
-            files = await work
+            done = await work
         except PoisonError as error:
             failure = Failure(sentence=str(error), cause=error.cause)
         except FileMissing as error:
@@ -63,25 +74,26 @@ class Storing:
             failure = Failure(sentence=str(error), again=True)
         except ScanHubError as error:
             failure = Failure(sentence=str(error), cause=Cause.FILE_REFUSED)
-        told = item.kind is WorkKind.TELL
+        told = item.kind in (WorkKind.TELL, WorkKind.TIDY)
         step = RecordStep(
             kind=RecordStepKind.TOLD if told else RecordStepKind.STORED,
             record_id=record,
             name=name,
             version=item.version,
-            files=files,
+            files=done.files,
+            spares=done.spares,
             failure=failure,
         )
         await self._book.tools.outbox.deliver_step(wire.RECORD_STEPS, record, step.to_bytes())
 
-    async def _copy(self, record: str, item: WorkItem) -> tuple[FoundFile, ...]:
+    async def _copy(self, row: ScanRow, item: WorkItem) -> Done:
         if item.original is None:
             raise PermanentError("the row of an upload holds no message")
         upload = item.original.inbound().decode(ResultUpload)
         lake = self._book.tools.lake
         await lake.inspect_raw(upload.location)
         stored = await lake.take_in(
-            record,
+            record_key(row.scan.record_id),
             upload.location,
             size=upload.size,
             sha256=upload.sha256,
@@ -96,9 +108,10 @@ class Storing:
             sha256=stored.sha256,
             media_type=media_type,
         )
-        return (found,)
+        return Done(files=(found,))
 
-    async def _register(self, record: str, item: WorkItem) -> tuple[FoundFile, ...]:
+    async def _register(self, row: ScanRow, item: WorkItem) -> Done:
+        record = record_key(row.scan.record_id)
         lake = self._book.tools.lake
         found, uids = [], set()
         for file in item.files or await self._conventional(record):
@@ -119,7 +132,7 @@ class Storing:
                     sop_instance_uid=identity.sop_instance_uid,
                 )
             )
-        return tuple(found)
+        return Done(files=tuple(found))
 
     async def _conventional(self, record: str) -> tuple[ResultFile, ...]:
         found = await self._book.tools.lake.find_conventional(record)
@@ -127,12 +140,37 @@ class Storing:
             raise FileMissing("no whole image lies at the conventional place")
         return (ResultFile(location=found.location, size=found.size, sha256=found.sha256),)
 
-    async def _tell(self, record: str, item: WorkItem) -> tuple[FoundFile, ...]:
-        file = item.files[0]
+    async def _tell(self, row: ScanRow, item: WorkItem) -> Done:
+        file, scan = item.files[0], row.scan
         await self._book.tools.managers.exams.update_record(
-            record, data_path=file.location, comment=item.cause
+            scan.record_id,
+            data_path=file.location,
+            comment=told_comment(scan.request_id, scan.device_id),
         )
-        return ()
+        return Done()
+
+    async def _tidy(self, row: ScanRow, _: WorkItem) -> Done:
+        """Close spare records of the same request: a worker that was thought dead may have made one.
+
+        Deleted where the manager allows it, else marked in their comment; never used in any case.
+        """
+        exams, scan = self._book.tools.managers.exams, row.scan
+        mark = request_mark(scan.request_id, scan.device_id)
+        used = record_key(scan.record_id)
+        spares = [
+            record.id
+            for record in await exams.list_records(scan.job_id)
+            if mark in (record.comment or "") and record_key(record.id) != used
+        ]
+        for spare in spares:
+            try:
+                await exams.delete_record(spare)
+            except PermanentError as error:
+                if error.status != HTTPStatus.NOT_FOUND:  # else it is gone already
+                    await exams.update_record(
+                        spare, data_path=None, comment=f"Spare, never used: record {used} counts"
+                    )
+        return Done(spares=tuple(spares[:64]))
 
 
 def told_comment(request_id: str, device_id: str) -> str:

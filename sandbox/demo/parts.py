@@ -113,9 +113,7 @@ class Parts:
             shutil.copyfile(self.kafka.log_file, self._logs / "broker.log")
 
 
-def worker_environment(
-    bootstrap: str, folder: Path, served: Mapping[str, Any]
-) -> dict[str, str]:
+def worker_environment(bootstrap: str, folder: Path, served: Mapping[str, Any]) -> dict[str, str]:
     """Give a processor's whole configuration: its environment, without what is set outside."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SCANHUB_", "FAUST_"))}
     return {

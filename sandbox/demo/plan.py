@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from models.scan import AcquisitionLimits, Gender, ScanJob, SequenceParameters, XYZ
+from models.scan import XYZ, AcquisitionLimits, Gender, ScanJob, SequenceParameters
 
 MATRICES: Final = (64, 96, 128, 160, 192, 256)
 """Each sequence has a size of its own, so that an image from the wrong sequence is noticed."""

@@ -15,9 +15,7 @@ STAGES: Final = (
     ScanState.ACQUIRED,
     ScanState.COMPLETED,
 )
-_DATA_ARE_IN: Final = frozenset(
-    {ScanState.ACQUIRED, ScanState.RECONSTRUCTING, ScanState.COMPLETED}
-)
+_DATA_ARE_IN: Final = frozenset({ScanState.ACQUIRED, ScanState.RECONSTRUCTING, ScanState.COMPLETED})
 
 
 @dataclass(slots=True)
@@ -70,9 +68,14 @@ class Scan:
 
     def stage_seconds(self) -> list[float | None]:
         """Give the seconds from each stage to the next; None where one was not announced."""
+        moments = [self._reached(stage) for stage in STAGES]
         return [
-            (self.times[after] - self.times[before]).total_seconds()
-            if before in self.times and after in self.times
-            else None
-            for before, after in pairwise(STAGES)
+            (after - before).total_seconds() if before and after else None
+            for before, after in pairwise(moments)
         ]
+
+    def _reached(self, stage: ScanState) -> datetime | None:
+        """Give the moment of a stage. A scanner's first status may overtake its answer to START."""
+        if stage is ScanState.STARTED and stage not in self.times:
+            return self.times.get(ScanState.RUNNING)
+        return self.times.get(stage)

@@ -10,8 +10,8 @@ _NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
 _T = TypeVar("_T")
 
 
-class Interrupted(BaseException):  # noqa: N818 - no error: somebody wants it so
-    """The run is to end. Not an Exception, so that nothing on the way up takes it for a failure."""
+class Interrupted(KeyboardInterrupt):
+    """The run is to end. A KeyboardInterrupt: asyncio and others let it pass on its way up."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -41,9 +41,12 @@ class Interruptible:
                 self._task = None
 
         try:
-            return asyncio.run(tracked())
+            result = asyncio.run(tracked())
         except asyncio.CancelledError:
             raise Interrupted(self._number) from None
+        if self._number:  # it came too late to be noticed in there
+            raise Interrupted(self._number)
+        return result
 
     def _hear(self, number: int, _frame: FrameType | None) -> None:
         for each in _NUMBERS:

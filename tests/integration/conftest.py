@@ -37,3 +37,22 @@ async def make_house(
             return await stack.enter_async_context(own)
 
         yield build
+
+
+@pytest_asyncio.fixture(scope="session")
+async def fragile(
+    kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[House]:
+    """A house whose managers and scanners are made to fail, by one test after the other."""
+    folder = tmp_path_factory.mktemp("fragile")
+    async with House(
+        kafka,
+        folder,
+        f"h{uuid4().hex[:8]}.",
+        SCANHUB_CACHE_S="0",
+        SCANHUB_HTTP_TIMEOUT_S="1",
+        SCANHUB_RETRY_FIRST_S="0.2",
+        SCANHUB_RETRY_MOST_S="1",
+    ) as house:
+        await house.furnish("mri-1", "mri-2")
+        yield house

@@ -128,6 +128,7 @@ class House:
             "SCANHUB_DATA_LAKE": str(self.lake),
             "SCANHUB_WEB_PORT": "0",
             "SCANHUB_EARLY_S": "3",
+            "SCANHUB_TIDY_S": "4",
             "SCANHUB_PARTITIONS": "4",
             "SEQUENCE_MANAGER_URI": self.services.get("sequence", "127.0.0.1:9"),
             "EXAM_MANAGER_URI": self.services.get("exam", "127.0.0.1:9"),

@@ -1,34 +1,10 @@
 """Managers that are away, slow, wrong, or take a request and say nothing."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
-import pytest
-import pytest_asyncio
-
 from models import wire
-from sandbox.kafka import EmbeddedKafka
 from tests.integration.house import House, eventually, scan_job
-
-
-@pytest_asyncio.fixture(scope="module")
-async def fragile(
-    kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[House]:
-    """A house whose managers and scanners are made to fail, by one test after the other."""
-    folder = tmp_path_factory.mktemp("fragile")
-    async with House(
-        kafka,
-        folder,
-        f"h{uuid4().hex[:8]}.",
-        SCANHUB_CACHE_S="0",
-        SCANHUB_HTTP_TIMEOUT_S="1",
-        SCANHUB_RETRY_FIRST_S="0.2",
-        SCANHUB_RETRY_MOST_S="1",
-    ) as house:
-        await house.furnish("mri-1", "mri-2")
-        yield house
 
 
 async def ask(house: House, device: str = "mri-1", job: int = 17) -> str:

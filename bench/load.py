@@ -1,0 +1,92 @@
+"""Sends jobs: at a steady rate, whatever comes back (open loop), or as fast as they go."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from itertools import count
+from types import TracebackType
+from typing import Final, Self
+
+from aiokafka import AIOKafkaProducer
+
+from models import wire
+from models.scan import XYZ, AcquisitionLimits, Gender, ScanJob, SequenceParameters
+
+_SEQUENCE: Final = "65a1b2c3d4e5f60718293a4b"
+_LIMITS: Final = AcquisitionLimits(
+    patient_height=175.0, patient_weight=70.0, gender=Gender.NOT_GIVEN, patient_age=40
+)
+_PARAMETERS: Final = SequenceParameters(
+    fov=XYZ(X=240.0, Y=240.0, Z=5.0), fov_offset=XYZ(X=0.0, Y=0.0, Z=0.0)
+)
+
+
+class Load:
+    """Makes jobs over some devices, in turn."""
+
+    def __init__(self, bootstrap: str, devices: int) -> None:
+        self._devices = devices
+        self._numbers = count(1)
+        # Idempotent: a retry inside of the client must not look like a second job.
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap, enable_idempotence=True, max_batch_size=256 * 1024
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._producer.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._producer.stop()
+
+    async def at_rate(self, per_second: float, seconds: float) -> dict[str, float]:
+        """Send jobs at their times; gives each one's time.
+
+        That is the time it was due, so a sender that falls behind makes no latency look better.
+        """
+        sent: dict[str, float] = {}
+        acknowledged = []
+        first = time.monotonic()
+        for number in range(int(per_second * seconds)):
+            due = first + number / per_second
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            name, job = next(self._jobs())
+            sent[name] = due
+            acknowledged.append(await self._send(name, job))
+        await asyncio.gather(*acknowledged)
+        return sent
+
+    async def at_once(self, jobs: int) -> tuple[set[str], float]:
+        """Send jobs as fast as the broker takes them; gives their names and when the first went."""
+        began = time.monotonic()
+        made = [next(self._jobs()) for _ in range(jobs)]
+        acknowledged = [await self._send(name, job) for name, job in made]
+        await asyncio.gather(*acknowledged)
+        return {name for name, _ in made}, began
+
+    def _jobs(self) -> Iterator[tuple[str, ScanJob]]:
+        for number in self._numbers:
+            yield (
+                f"bench-{number}",
+                ScanJob(
+                    job_id=number,
+                    sequence_id=_SEQUENCE,
+                    device_id=f"mri-{number % self._devices:04}",
+                    acquisition_limits=_LIMITS,
+                    sequence_parameters=_PARAMETERS,
+                ),
+            )
+
+    async def _send(self, name: str, job: ScanJob) -> "asyncio.Future[object]":
+        sending: asyncio.Future[object] = await self._producer.send(
+            wire.SCAN_JOBS,
+            job.to_bytes(),
+            key=job.device_id.encode(),
+            headers=[(wire.REQUEST_ID, name.encode())],
+        )
+        return sending

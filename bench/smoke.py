@@ -1,0 +1,183 @@
+"""A short measurement: `python -m bench.smoke`, about a minute.
+
+One processor with a broker, a stub for all managers and 50 devices, all on this machine. No time is
+ever asserted. Exit code 1 only if a job was lost or started twice.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import quantiles
+from typing import Any, Final
+
+from bench.load import Load
+from bench.machine import facts
+from bench.report import print_report
+from bench.watch import Watch
+from sandbox.demo.parts import ROOT, WORKER, worker_environment
+from sandbox.demo.stopping import Interrupted, Interruptible
+from sandbox.demo.usage import Usage, usage_of
+from sandbox.kafka import EmbeddedKafka, KafkaFailedError, KafkaUnavailableError
+from sandbox.processes import Process, ProcessFailedError, ProcessGroup
+
+DEVICES: Final = 50
+RATE: Final = 20.0
+SECONDS: Final = 20.0
+JOBS: Final = 4000
+_START_S: Final = 40.0
+_SETTLE_S: Final = 10.0
+_SUSTAINED_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What is measured, and what it is measured with."""
+
+    bootstrap: str
+    address: str
+    worker: Process
+    stub: Process
+
+
+def main() -> int:
+    """Measure, print a table, write the figures, and give the exit code."""
+    given = _parser().parse_args()
+    try:
+        with Interruptible() as signals, tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            result = _measure(given, Path(folder), signals)
+    except Interrupted as interrupted:
+        print("stopped: nothing is left running", file=sys.stderr)
+        return interrupted.exit_code
+    except (KafkaUnavailableError, KafkaFailedError, ProcessFailedError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps(result, indent=2) + "\n")
+    print_report(result, given.out)
+    return 0 if result["good"] else 1
+
+
+def _measure(given: argparse.Namespace, folder: Path, signals: Interruptible) -> dict[str, Any]:
+    machine = facts()
+    with ExitStack() as stack:
+        kafka = stack.enter_context(EmbeddedKafka(folder / "kafka"))
+        group = stack.enter_context(ProcessGroup(given.out.parent / "logs"))
+        latency = str(given.latency_ms)
+        stub_command = [sys.executable, "-m", "bench.stub", "--latency-ms", latency]
+        stub = group.start("stub", stub_command, cwd=ROOT)
+        address = json.loads(stub.wait_for_line("{", _START_S))["address"]
+        served = dict.fromkeys(("sequence", "exam", "device"), address)
+        env = worker_environment(kafka.bootstrap, folder, served)
+        worker = group.start("worker", WORKER, env=env, cwd=ROOT)
+        worker.wait_for_line("Worker ready", _START_S)
+        running = Running(kafka.bootstrap, address, worker, stub)
+        measured = signals.run(_phases(running, given))
+    return {
+        "command": f"python -m bench.smoke {' '.join(sys.argv[1:])}".rstrip(),
+        "machine": machine,
+        "latency_ms": given.latency_ms,
+        "devices": DEVICES,
+        **measured,
+    }
+
+
+async def _phases(running: Running, given: argparse.Namespace) -> dict[str, Any]:
+    async with (
+        Watch(running.bootstrap, running.address) as watch,
+        Load(running.bootstrap, DEVICES) as load,
+    ):
+        warm, _ = await load.at_once(DEVICES)  # connections, imports, caches
+        await watch.until_started(warm, _SETTLE_S)
+        paced, paced_names = await _paced(watch, load, given.seconds)
+        names = warm | paced_names
+        sustained, sustained_names = await _sustained(watch, load, running, given.jobs)
+        names |= sustained_names
+        lost = await watch.until_ended(names, _SETTLE_S)
+        await watch.look_for_starts()
+        return {
+            "paced": paced,
+            "sustained": sustained,
+            "jobs_sent": len(names),
+            "jobs_lost": len(lost),
+            "device_tasks": len(watch.tasks.keys() & names),
+            "starts": len(watch.starts.keys() & names),
+            "started_twice": watch.repeated_starts,
+            "good": not lost and not watch.repeated_starts,
+        }
+
+
+async def _paced(watch: Watch, load: Load, seconds: float) -> tuple[dict[str, Any], set[str]]:
+    """Measure how long a job takes to become a device task while there is no hurry."""
+    sent = await load.at_rate(RATE, seconds)
+    await watch.until_started(set(sent), _SETTLE_S)
+    to_task = [watch.tasks[name] - due for name, due in sent.items() if name in watch.tasks]
+    to_start = [watch.starts[name] - due for name, due in sent.items() if name in watch.starts]
+    figures = {
+        "jobs": len(sent),
+        "per_second": RATE,
+        "to_device_task_ms": _percentiles(to_task),
+        "to_start_ms": _percentiles(to_start),
+    }
+    return figures, set(sent)
+
+
+async def _sustained(
+    watch: Watch, load: Load, running: Running, jobs: int
+) -> tuple[dict[str, Any], set[str]]:
+    """Measure how many jobs go through when all are there at once, and what each costs."""
+    before, stub_before = usage_of(running.worker.pid), usage_of(running.stub.pid)
+    names, began = await load.at_once(jobs)
+    await watch.until_started(names, _SUSTAINED_S)
+    after, stub_after = usage_of(running.worker.pid), usage_of(running.stub.pid)
+    wall_s = time.monotonic() - began
+    tasks = [at for name, at in watch.tasks.items() if name in names]
+    starts = [at for name, at in watch.starts.items() if name in names]
+    figures = {
+        "jobs": len(names),
+        "tasks_per_second": _rate(tasks, began),
+        "starts_per_second": _rate(starts, began),
+        "worker_cpu_ms_per_job": _cpu(before, after, 1000 / jobs),
+        "worker_cpu_share": _cpu(before, after, 1 / wall_s),
+        "stub_cpu_share": _cpu(stub_before, stub_after, 1 / wall_s),
+        "worker_rss_mb": None if after is None else round(after.rss_mb),
+        "worker_most_mb": None if after is None else round(after.most_mb),
+    }
+    return figures, names
+
+
+def _rate(times: list[float], began: float) -> float | None:
+    return round(len(times) / (max(times) - began), 1) if times else None
+
+
+def _cpu(before: Usage | None, after: Usage | None, factor: float) -> float | None:
+    return (
+        None if before is None or after is None else round((after.cpu_s - before.cpu_s) * factor, 3)
+    )
+
+
+def _percentiles(seconds: list[float]) -> dict[str, float] | None:
+    if len(seconds) < 2:  # noqa: PLR2004 - quantiles need two
+        return None
+    cuts = quantiles(seconds, n=100, method="inclusive")
+    found = {"p50": cuts[49], "p99": cuts[98], "max": max(seconds)}
+    return {name: round(value * 1000, 1) for name, value in found.items()}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.smoke", description="A short measurement of one processor."
+    )
+    parser.add_argument("--out", type=Path, default=Path("out/bench/smoke.json"))
+    parser.add_argument("--latency-ms", type=float, default=5.0, help="of each manager's answer")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of the steady rate")
+    parser.add_argument("--jobs", type=int, default=JOBS, help="sent at once")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
