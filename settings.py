@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     early_s: _Seconds = 60.0
     """How long a message waits for its record to become known."""
     tidy_s: _Seconds = 60.0
-    """How long after a scan's end a spare record is looked for once more: a manager may make one late."""
+    """How long after a scan's end a spare record is looked for once more: a manager may be slow."""
     in_flight: int = Field(100, ge=1, le=10_000)
     """Messages that one aggregate works on at once."""
     file_tasks: int = Field(4, ge=1, le=64)

@@ -44,6 +44,11 @@ class Load:
     ) -> None:
         await self._producer.stop()
 
+    async def partitions(self, topic: str) -> set[int]:
+        """Give a topic's partitions."""
+        found: set[int] = await self._producer.partitions_for(topic)
+        return found
+
     async def at_rate(self, per_second: float, seconds: float) -> dict[str, float]:
         """Send jobs at their times; gives each one's time.
 

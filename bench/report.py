@@ -45,7 +45,7 @@ def print_report(result: Mapping[str, Any], target: Path) -> None:
     console.print(table)
     verdict = "every job ended" if result["good"] else "NOT GOOD"
     console.print(
-        f"{verdict}: {result['jobs_sent']} jobs sent, {result['jobs_lost']} lost,"
+        f"{verdict}: {result['jobs_sent']} jobs sent, {result['jobs_not_ended']} not ended,"
         f" {result['starts']} started, {result['started_twice']} started twice — {target}",
         soft_wrap=True,
     )

@@ -30,8 +30,9 @@ RATE: Final = 20.0
 SECONDS: Final = 20.0
 JOBS: Final = 4000
 _START_S: Final = 40.0
-_SETTLE_S: Final = 10.0
-_SUSTAINED_S: Final = 60.0
+_SETTLE_S: Final = 5.0
+_SUSTAINED_S: Final = 50.0
+_ENDED_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,12 @@ class Running:
     worker: Process
     stub: Process
 
+    def check(self) -> None:
+        """Raise ProcessFailedError if one of the two has ended."""
+        for process in (self.worker, self.stub):
+            if (code := process.exit_code) is not None:
+                raise process.failure(f"ended by itself with {code}")
+
 
 def main() -> int:
     """Measure, print a table, write the figures, and give the exit code."""
@@ -53,7 +60,7 @@ def main() -> int:
     except Interrupted as interrupted:
         print("stopped: nothing is left running", file=sys.stderr)
         return interrupted.exit_code
-    except (KafkaUnavailableError, KafkaFailedError, ProcessFailedError) as error:
+    except (KafkaUnavailableError, KafkaFailedError, ProcessFailedError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     given.out.parent.mkdir(parents=True, exist_ok=True)
@@ -88,8 +95,8 @@ def _measure(given: argparse.Namespace, folder: Path, signals: Interruptible) ->
 
 async def _phases(running: Running, given: argparse.Namespace) -> dict[str, Any]:
     async with (
-        Watch(running.bootstrap, running.address) as watch,
         Load(running.bootstrap, DEVICES) as load,
+        Watch(running.bootstrap, running.address, load, running.check) as watch,
     ):
         warm, _ = await load.at_once(DEVICES)  # connections, imports, caches
         await watch.until_started(warm, _SETTLE_S)
@@ -97,13 +104,13 @@ async def _phases(running: Running, given: argparse.Namespace) -> dict[str, Any]
         names = warm | paced_names
         sustained, sustained_names = await _sustained(watch, load, running, given.jobs)
         names |= sustained_names
-        lost = await watch.until_ended(names, _SETTLE_S)
+        lost = await watch.until_ended(names, _ENDED_S)
         await watch.look_for_starts()
         return {
             "paced": paced,
             "sustained": sustained,
             "jobs_sent": len(names),
-            "jobs_lost": len(lost),
+            "jobs_not_ended": len(lost),
             "device_tasks": len(watch.tasks.keys() & names),
             "starts": len(watch.starts.keys() & names),
             "started_twice": watch.repeated_starts,

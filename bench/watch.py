@@ -6,6 +6,7 @@ processor time from what is measured.
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,6 +15,7 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import TypeAdapter
 
+from bench.load import Load
 from bench.stub import STARTS
 from models import wire
 from models.events import EventKind, ScanEvent, ScanState
@@ -23,13 +25,14 @@ _ENDS: Final = frozenset({
     ScanState.STARTED, ScanState.FAILED, ScanState.HELD, ScanState.UNKNOWN, ScanState.CANCELLED,
 })  # fmt: skip
 """No device reports here, so a job's way ends where its scanner has answered."""
+_SILENCE_S: Final = 10.0
 _STARTS: Final = TypeAdapter(list[tuple[str, float]])
 
 
 class Watch:
     """What was seen; times are of the monotonic clock, which all processes share."""
 
-    def __init__(self, bootstrap: str, stub: str) -> None:
+    def __init__(self, bootstrap: str, stub: str, load: Load, check: Callable[[], None]) -> None:
         self.tasks: dict[str, float] = {}
         self.starts: dict[str, float] = {}
         self.repeated_starts = 0
@@ -41,6 +44,8 @@ class Watch:
             max_partition_fetch_bytes=8 * 1024 * 1024,
         )
         self._stub = f"http://{stub}{STARTS}"
+        self._load = load
+        self._check = check
         self._known_starts = 0
         self._reader: asyncio.Task[None] | None = None
 
@@ -72,11 +77,10 @@ class Watch:
         await self._http.close()
 
     async def _assign(self) -> None:
-        await self._consumer.topics()  # asks the broker; without it the next line knows none
         self._consumer.assign([
             TopicPartition(topic, partition)
             for topic in _READ
-            for partition in self._consumer.partitions_for_topic(topic) or ()
+            for partition in await self._load.partitions(topic)
         ])  # fmt: skip
 
     async def _read(self) -> None:
@@ -119,15 +123,25 @@ class Watch:
         return False
 
     async def until_ended(self, names: set[str], limit_s: float) -> set[str]:
-        """Wait until each job was announced to have ended somehow; gives those that were not."""
+        """Wait until each job was announced to have ended somehow; gives those that were not.
+
+        A slow machine is no loss: it gives up early only when nothing at all has come for a while.
+        """
         deadline = time.monotonic() + limit_s
-        while (lost := names - self._ended()) and time.monotonic() < deadline:
+        events, last_news = len(self._events), time.monotonic()
+        while lost := names - self._ended():
+            now = time.monotonic()
+            if len(self._events) > events:
+                events, last_news = len(self._events), now
+            if now > min(deadline, last_news + _SILENCE_S):
+                break
             await self._alive()
             await asyncio.sleep(0.5)
         return lost
 
     async def _alive(self) -> None:
-        """Raise what ended the reader: nothing would come any more."""
+        """Raise if a part has ended, or the reader has: nothing would come any more."""
+        self._check()
         if self._reader is not None and self._reader.done():
             await self._reader
 

@@ -1,6 +1,7 @@
 """One embedded broker: start, stop, and the faults that a test wants to see survived."""
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,14 +26,20 @@ class EmbeddedKafka:
 
     Ports are chosen once and stay: a broker that was stopped or killed comes back by `start()`,
     at the same address, with the same data. Without `port` the system is asked for a free one.
+
+    `proxies` are ports of proxies in front of the broker. `behind[proxy]` is the port that such a
+    proxy is to connect to: clients that come in there are told the proxy's address, not ours.
     """
 
-    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, port: int | None = None, proxies: Sequence[int] = ()
+    ) -> None:
         self.folder = folder.absolute()
-        free, controller = free_ports(2)
+        free, controller, *doors = free_ports(2 + len(proxies))
         self.port = free if port is None else port
+        self.behind = dict(zip(proxies, doors, strict=True))
         self._controller_port = controller
-        self._ports = HeldPorts(self.port, self._controller_port)
+        self._ports = HeldPorts(self.port, self._controller_port, *doors)
         self._owner = FileLock(self.folder / "owner.lock")
         self._process: Process | None = None
 
@@ -121,7 +128,12 @@ class EmbeddedKafka:
         temporary.mkdir(parents=True, exist_ok=True)
         prepare_data(data, jars)
         properties.write_text(
-            server_properties(data, port=self.port, controller_port=self._controller_port)
+            server_properties(
+                data,
+                port=self.port,
+                controller_port=self._controller_port,
+                behind={ours: proxy for proxy, ours in self.behind.items()},
+            )
         )
         self._process = Process(
             "the broker",

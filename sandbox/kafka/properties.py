@@ -1,5 +1,6 @@
 """What the broker is told: one node that is broker and controller, on loopback only."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -7,17 +8,30 @@ HOST: Final = "127.0.0.1"
 NODE: Final = 1
 
 
-def server_properties(data: Path, *, port: int, controller_port: int) -> str:
-    """Give the text of server.properties. What is not named here is Kafka's own default."""
+def server_properties(
+    data: Path, *, port: int, controller_port: int, behind: Mapping[int, int] | None = None
+) -> str:
+    """Give the text of server.properties. What is not named here is Kafka's own default.
+
+    `behind` names further ports to listen on, each with the port that its clients are sent to: one
+    of a proxy. A client that comes through a proxy is told the broker's address by the broker, and
+    would go past the proxy otherwise.
+    """
+    doors = {f"DOOR{n}": ports for n, ports in enumerate((behind or {}).items())}
+    listening = "".join(f",{name}://{HOST}:{ours}" for name, (ours, _) in doors.items())
+    told = "".join(f",{name}://{HOST}:{theirs}" for name, (_, theirs) in doors.items())
+    protocols = "".join(f",{name}:PLAINTEXT" for name in doors)
     settings = {
         "process.roles": "broker,controller",
         "node.id": NODE,
         "controller.quorum.voters": f"{NODE}@{HOST}:{controller_port}",
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "listener.security.protocol.map": f"CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT{protocols}",
+        "listeners": (
+            f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}{listening}"
+        ),
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}{told}",
         "log.dirs": data,
         # A topic that nobody made is a mistake to be seen, not one to be hidden.
         "auto.create.topics.enable": "false",

@@ -137,8 +137,10 @@ class House:
             **more,
         }
 
-    async def start_worker(self, name: str, *, ready: bool = True, **settings: str) -> Process:
-        command = [PYTHON, "-m", "faust", "-A", "faust_app", "worker", "-l", "info"]
+    async def start_worker(
+        self, name: str, *, ready: bool = True, app: str = "faust_app", **settings: str
+    ) -> Process:
+        command = [PYTHON, "-m", "faust", "-A", app, "worker", "-l", "info"]
         process = self.group.start(
             f"worker-{name}", command, env=self.env(name, **settings), cwd=ROOT
         )

@@ -173,6 +173,7 @@ def test_true_is_no_field_of_view() -> None:
     [
         ("fov", "X", 0),
         ("fov", "Y", -1),
+        ("fov", "Z", 0),
         ("fov", "Z", math.nan),
         ("fov", "X", math.inf),
         ("fov_offset", "Y", math.nan),

@@ -186,6 +186,8 @@ OVERTAKEN = [
     (S.ACQUIRED, 0, step(S.STARTING, 1)),
     (S.RECONSTRUCTING, 1, step(S.UNKNOWN, 1)),
     (S.STARTED, 2, step(S.UNKNOWN, 1)),
+    (S.UNKNOWN, 1, step(S.READY, 1)),
+    (S.UNKNOWN, 1, step(S.STARTING, 1)),
     (S.READY, 0, step(S.READY, 0)),
     (S.STARTING, 1, step(S.READY, 0)),
     *((state, 0, step(told, 9)) for state, told in product(FINAL, ScanState)),

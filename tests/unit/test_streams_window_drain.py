@@ -72,6 +72,21 @@ async def test_a_handler_that_leaves_its_message_is_a_wall_and_no_fault() -> Non
         assert bench.fatal == []
 
 
+async def test_a_full_window_whose_messages_were_all_left_works_again() -> None:
+    async with Bench(in_flight=1) as bench:
+        places = [bench.put(f"{n}".encode()) for n in range(6)]
+        bench.errors[places[0]] = LeftError()
+        await bench.until(lambda: bench.window.open == 4)
+        draining = asyncio.create_task(bench.window.drain(10))
+        await settle_loop()
+        bench.let_go(places[0])
+        assert await draining is True
+        bench.generation = 2
+        later = bench.put(b"later")
+        bench.let_go(later)
+        await bench.until(lambda: bench.acked == [later])
+
+
 async def test_an_empty_window_drains_at_once() -> None:
     async with Bench() as bench:
         assert await bench.window.drain(10) is True

@@ -1,0 +1,1 @@
+"""Seeded random faults against the real processor, and a checker that decides what they did to it."""

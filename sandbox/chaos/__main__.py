@@ -1,0 +1,116 @@
+"""Faults against the real processor: `python -m sandbox.chaos --seed 1 --minutes 20`.
+
+Prints what it does, then each violation with the message's whole history, and last one line of
+summary. Exit code: 0 nothing was violated, 1 something was, 2 the run could not be made.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from sandbox.chaos.checker import check, tell
+from sandbox.chaos.figures import figures
+from sandbox.chaos.plan import Kind
+from sandbox.chaos.report import write_report
+from sandbox.chaos.run import JOBS_A_MINUTE, WORKERS, Options, run
+from sandbox.kafka import KafkaFailedError, KafkaUnavailableError
+from sandbox.processes import ProcessFailedError
+
+_SHOWN: Final = 20
+"""So many violations are printed; all of them stand in violations.txt."""
+
+
+def main() -> None:
+    """Run, judge, report."""
+    given = _parser().parse_args()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that the broker is away is the plan
+    folder = (given.out / f"seed-{given.seed}").absolute()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - began:6.1f} s] {text}", flush=True)
+
+    seconds = given.minutes * 60
+    options = Options(
+        seed=given.seed,
+        seconds=seconds,
+        jobs=given.jobs or max(20, round(JOBS_A_MINUTE * given.minutes)),
+        folder=folder,
+        app=given.app,
+        kinds=_kinds(given.kinds),
+        workers=WORKERS[: given.workers],
+        quiet_s=given.quiet,
+        restart=given.restart,
+    )
+    try:
+        history = asyncio.run(run(options, say))
+    except (
+        OSError, ValueError, TimeoutError, ProcessFailedError, KafkaFailedError,
+        KafkaUnavailableError,
+    ) as error:  # fmt: skip
+        print(f"chaos: the run could not be made: {error}", file=sys.stderr)
+        sys.exit(2)
+    violations = check(history)
+    told = [tell(history, violation) for violation in violations]
+    (folder / "violations.txt").write_text("\n\n".join(told))
+    for text in told[:_SHOWN]:
+        print(f"\n{text}")
+    result = {
+        "seed": given.seed,
+        "minutes": given.minutes,
+        "command": f"make chaos SEED={given.seed} MINUTES={given.minutes:g}",
+        "figures": figures(history, violations),
+    }
+    given.out.joinpath(f"seed-{given.seed}.json").write_text(json.dumps(result, indent=1) + "\n")
+    if given.report is not None:
+        write_report(given.report, given.out)
+    print(_summary(given.seed, result["figures"], len(violations), folder), flush=True)
+    sys.exit(1 if violations else 0)
+
+
+def _summary(seed: int, found: dict[str, object], violations: int, folder: Path) -> str:
+    faults, ends = found["faults"], found["ends"]
+    assert isinstance(faults, dict)  # noqa: S101 - for the type
+    assert isinstance(ends, dict)  # noqa: S101
+    told = ", ".join(f"{count} {state}" for state, count in ends.items())
+    verdict = "nothing violated"
+    if violations:
+        verdict = f"{violations} violations, see {folder.name}/violations.txt"
+    return f"chaos seed {seed}: {found['jobs']} jobs ({told}), {sum(faults.values())} faults: {verdict}"
+
+
+def _kinds(text: str | None) -> tuple[Kind, ...]:
+    if text is None:
+        return tuple(Kind)
+    return tuple(Kind(name) for name in text.split(",") if name)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sandbox.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="repeats a run's load and faults")
+    parser.add_argument(
+        "--minutes", type=float, default=20, help="of load and faults; rest follows"
+    )
+    parser.add_argument("--jobs", type=int, help="scan jobs that are sent in this time")
+    parser.add_argument("--report", type=Path, help="write all runs' figures into this page")
+    parser.add_argument("--out", type=Path, default=Path("out/chaos"), help="logs and figures")
+    parser.add_argument("--app", default="faust_app", help="the worker's app (for broken ones)")
+    parser.add_argument("--kinds", help="only these kinds of faults, separated by commas")
+    parser.add_argument("--workers", type=int, choices=(1, 2), default=2)
+    parser.add_argument("--quiet", type=float, default=30, help="seconds without a change: the end")
+    parser.add_argument(
+        "--no-restart", dest="restart", action="store_false", help="do not ask for the tables"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""The checker: decides from the histories of all parties whether every promise was kept. No I/O."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from sandbox.chaos.history import History
+from sandbox.chaos.rules import letters, records, results, scans, starts, whole
+from sandbox.chaos.rules.violation import Violation
+
+RULES: Final[tuple[Callable[[History], Iterator[Violation]], ...]] = (
+    scans.kept,
+    scans.ended,
+    scans.hopped,
+    scans.held,
+    scans.unknown,
+    records.counted,
+    records.spared,
+    starts.started,
+    starts.agreed,
+    starts.ordered,
+    results.taken_in,
+    results.reconstructed,
+    results.completed,
+    letters.buried,
+    whole.recovered,
+    whole.progressed,
+)
+
+
+def check(history: History) -> list[Violation]:
+    """Judge a run by all rules."""
+    return [violation for rule in RULES for violation in rule(history)]
+
+
+def tell(history: History, violation: Violation) -> str:
+    """Tell a violation with its seed and the whole history of what it is about."""
+    head = f"VIOLATION (seed {history.seed}) {violation.rule}: {violation.sentence}"
+    if not violation.about:
+        return head
+    named = ", ".join(one for one in violation.about if one)
+    return "\n".join([f"{head} [{named}]", *(f"    {x}" for x in history.story(*violation.about))])

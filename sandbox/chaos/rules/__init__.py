@@ -1,0 +1,1 @@
+"""The rules by which a run is judged: each takes a history and gives what breaks it."""

@@ -1,0 +1,198 @@
+"""One run: load and faults side by side, then rest, a last restart, and all histories read in."""
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from sandbox.chaos.client import Client
+from sandbox.chaos.collect import lines, read_history
+from sandbox.chaos.diary import Diary
+from sandbox.chaos.faults import Faults
+from sandbox.chaos.history import History
+from sandbox.chaos.plan import Fault, Kind, make_plan
+from sandbox.chaos.rules.scans import ENDS
+from sandbox.chaos.topics import Watch, ask_states, read_all
+from sandbox.chaos.town import MANAGERS, PARTITIONS, PREFIX, Town
+from sandbox.chaos.traffic import MARK, Order, make_traffic
+
+WORKERS: Final = ("w1", "w2")
+EXTRA: Final = "w3"
+JOBS_A_MINUTE: Final = 105
+FAULTS_A_MINUTE: Final = 2.5
+_SAMPLE: Final = 200
+_REST_S: Final = 3.0
+"""So long nothing may change after the last end: what comes late would change it again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a run is made. `quiet_s`: after so long without a change nothing more is expected."""
+
+    seed: int
+    seconds: float
+    jobs: int
+    folder: Path
+    app: str = "faust_app"
+    kinds: Sequence[Kind] = tuple(Kind)
+    workers: Sequence[str] = WORKERS
+    devices: Sequence[str] = ("mri-1", "mri-2", "mri-3", "mri-4")
+    quiet_s: float = 30.0
+    settle_s: float = 240.0
+    restart: bool = True
+
+
+Say = Callable[[str], None]
+
+
+async def run(options: Options, say: Say) -> History:
+    """Run it; gives what all parties saw."""
+    orders = make_traffic(options.seed, options.seconds, options.jobs, list(options.devices))
+    names = (*options.workers, EXTRA)
+    async with Town(
+        options.folder, app=options.app, workers=names, devices=options.devices
+    ) as town:
+        began = time.monotonic()
+        await town.furnish(options.workers)
+        plan = _plan(options, town)
+        _keep(options, plan)
+        took = time.monotonic() - began
+        say(f"ready after {took:.0f} s: {len(orders)} messages and {len(plan)} faults to come")
+        if town.disk.why_not and Kind.DISK_FULL in options.kinds:
+            say(f"{Kind.DISK_FULL} is left out: {town.disk.why_not}")
+        await _load(options, town, orders, plan, say)
+        if options.restart:
+            await _restart(options, town)
+            say("all workers are started anew")
+        history = read_history(
+            options.folder,
+            seed=options.seed,
+            partitions=PARTITIONS,
+            devices=options.devices,
+            messages=await read_all(town.kafka.bootstrap, PREFIX, PARTITIONS),
+        )
+        say(f"{len(history.messages)} messages read")
+        if not options.restart:
+            return history
+        questions = _sample(history)
+        answers = await ask_states(town.kafka.bootstrap, PREFIX, PARTITIONS, questions)
+        told = {record: json.loads(answer) for record, answer in answers.items()}
+        return replace(history, questions=questions, answers=told)
+
+
+def _plan(options: Options, town: Town) -> tuple[Fault, ...]:
+    targets = {
+        "worker": list(options.workers),
+        "extra": [EXTRA],
+        "broker": ["broker"],
+        "link": [f"link-{name}" for name in options.workers],
+        "manager": [f"manager-{name}" for name in MANAGERS],
+        "exam": ["manager-exam"],
+        "device": list(options.devices),
+        "lake": [] if town.disk.why_not else ["lake"],
+    }
+    at_least = round(options.seconds / 60 * FAULTS_A_MINUTE)
+    return make_plan(options.seed, options.seconds, targets, kinds=options.kinds, at_least=at_least)
+
+
+def _keep(options: Options, plan: Sequence[Fault]) -> None:
+    """Write the plan down, for who wants to see what was to strike."""
+    told = [
+        f"{x.t:8.2f} s  {x.kind:20} {x.target:16} {x.seconds:6.2f} s  {dict(x.parameters)}"
+        for x in plan
+    ]
+    (options.folder / "plan.txt").write_text("\n".join(told) + "\n")
+
+
+async def _load(
+    options: Options, town: Town, orders: Sequence[Order], plan: Sequence[Fault], say: Say
+) -> None:
+    """Send and strike side by side, make all well, and wait until all has come to rest."""
+    diary = Diary(options.folder / "client.jsonl")
+    watch = Watch(town.kafka.bootstrap, PREFIX, PARTITIONS)
+    watching = asyncio.create_task(watch.run(MARK))
+    faults = Faults(town)
+    try:
+        async with Client(town.kafka.bootstrap, PREFIX, diary) as client:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(client.run(orders))
+                group.create_task(faults.run(plan))
+                telling = asyncio.create_task(_tell(watch, client, say))
+            telling.cancel()
+            await faults.make_well()
+            town.diary.note("all-is-well")
+            lost = await client.settle()
+        say(f"all is well again; {client.acknowledged} messages acknowledged, {lost} unclear")
+        took = await _settle(options, watch)
+        town.diary.note("at-rest", seconds=took)
+        say(f"at rest after {took:.0f} s, {watch.events} events")
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        diary.close()
+
+
+async def _tell(watch: Watch, client: Client, say: Say) -> None:
+    began = time.monotonic()
+    while True:
+        await asyncio.sleep(30)
+        ends = sum(state in ENDS for state in watch.states().values())
+        at = time.monotonic() - began
+        say(f"{at:4.0f} s: {client.acknowledged} acknowledged, {ends} ended")
+
+
+async def _settle(options: Options, watch: Watch) -> float:
+    """Wait until every job seen has an end and nothing comes any more; gives how long that took."""
+    began = time.monotonic()
+    watch.changed_at = began
+    acknowledged = {
+        str(line["mark"])
+        for line in lines(options.folder / "client.jsonl")
+        if line["what"] == "acknowledged"
+    }
+    bad = {mark.encode() for mark in acknowledged if mark.startswith("bad-")}
+    good = sum(mark.startswith("good-") and not mark.endswith("-repeat") for mark in acknowledged)
+    while (now := time.monotonic()) - began < options.settle_s:
+        quiet = now - watch.changed_at
+        states = watch.states()
+        done = (
+            len(states) >= good
+            and all(state in ENDS for state in states.values())
+            and bad <= watch.dead
+        )
+        if (done and quiet >= _REST_S) or quiet >= options.quiet_s:
+            break
+        await asyncio.sleep(0.2)
+    return round(time.monotonic() - began, 1)
+
+
+async def _restart(options: Options, town: Town) -> None:
+    """End all workers and start them anew; one of them must build its tables from the topics."""
+    workers = [town.workers[name] for name in options.workers]
+    await asyncio.gather(*(worker.give_up() for worker in workers))
+    for folder in town.state_folders(workers[0].name):
+        shutil.rmtree(folder)
+    for worker in workers:
+        worker.settings.clear()
+        worker.keep()
+    async with asyncio.timeout(90):
+        for worker in workers:
+            await worker.ready.wait()
+
+
+def _sample(history: History) -> list[str]:
+    """Choose finished records to ask for: all, or a number of them that the seed chooses."""
+    finished = sorted(
+        record
+        for key, record in history.record_of.items()
+        if history.changes[key][-1].state in ENDS
+    )
+    dice = Random(f"{history.seed}/questions")  # noqa: S311 - no secret, and must repeat
+    return dice.sample(finished, min(_SAMPLE, len(finished)))
