@@ -13,8 +13,7 @@ from pydantic import ValidationError
 from agents.runtime import TABLES, Runtime, instance_id
 from commands import add_commands
 from managers import Managers, open_managers
-from models.base import explain
-from settings import RecoDialect, Settings
+from settings import RecoDialect, Settings, explain_settings
 from streams.clock import Clock
 from streams.engine import App, broker_url
 from streams.guard import Guard
@@ -26,9 +25,22 @@ SESSION_S = 10.0
 def read_settings() -> Settings:
     """Read the environment; a setting that is wrong ends the program with a sentence."""
     try:
-        return Settings.from_environment(dict(os.environ))
+        return Settings.from_environment(os.environ)
     except ValidationError as error:
-        sys.exit(f"scanhub: a setting is wrong: {explain(error)}")
+        sys.exit(f"scanhub: a setting is wrong: {explain_settings(error)}")
+
+
+def name_topics(settings: Settings) -> Topics:
+    """Name the topics; a name that can't be used ends the program with a sentence."""
+    try:
+        return Topics(
+            prefix=settings.topic_prefix,
+            renamed=settings.topic_names,
+            partitions=settings.partitions,
+            reco_partitions=1 if settings.reco_dialect is RecoDialect.UPSTREAM else None,
+        )
+    except ValueError as error:
+        sys.exit(f"scanhub: a setting is wrong: {error}")
 
 
 def make_app(settings: Settings, topics: Topics, clock: Clock) -> App:
@@ -76,12 +88,7 @@ def make_managers(settings: Settings, clock: Clock) -> Managers:
 stamina.instrumentation.set_on_retry_hooks(())  # a line for each retry says nothing to a person
 logging.getLogger("httpx").setLevel(logging.WARNING)  # nor does one for each request
 settings = read_settings()
-topics = Topics(
-    prefix=settings.topic_prefix,
-    renamed=settings.topic_names,
-    partitions=settings.partitions,
-    reco_partitions=1 if settings.reco_dialect is RecoDialect.UPSTREAM else None,
-)
+topics = name_topics(settings)
 clock = Clock(offset_s=settings.clock_offset_s)
 app = make_app(settings, topics, clock)
 runtime = Runtime(app, settings, topics, clock, lambda: make_managers(settings, clock))

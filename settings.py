@@ -1,17 +1,17 @@
 """Every setting, typed, from the environment. Imports nothing of ours.
 
-Reading happens when `Settings` is made, by `faust_app.py` alone; importing this reads nothing.
+Only `faust_app.py` gives it the environment; importing this reads nothing.
 """
 
 import re
 import socket
+from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
-from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 SEQUENCE_MANAGER_URI: Final = "host.docker.internal:8003"
 EXAM_MANAGER_URI: Final = "host.docker.internal:8004"
@@ -41,34 +41,30 @@ class RecoDialect(StrEnum):
 
 def _uri(value: str) -> str:
     """Give a base address with a scheme and without a trailing slash."""
-    text = value.strip().rstrip("/")
+    text = value.strip()
     if not text:
         return ""
     if "://" not in text:
         text = f"http://{text}"
     if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", text):
         raise ValueError("a manager's address is host[:port] or http(s)://host[:port][/path]")
-    return text
+    return text.rstrip("/")
 
 
 _Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings of a worker; frozen. `topic_names` holds the SCANHUB_TOPIC_<NAME> given."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="SCANHUB_", frozen=True, extra="ignore", hide_input_in_errors=True
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
     )
 
-    sequence_manager_uri: str = Field(
-        SEQUENCE_MANAGER_URI, validation_alias="SEQUENCE_MANAGER_URI", validate_default=True
-    )
-    exam_manager_uri: str = Field(
-        EXAM_MANAGER_URI, validation_alias="EXAM_MANAGER_URI", validate_default=True
-    )
-    device_manager_uri: str = Field("", validation_alias="DEVICE_MANAGER_URI")
-    login_manager_uri: str = Field("", validation_alias="LOGIN_MANAGER_URI")
+    sequence_manager_uri: str = SEQUENCE_MANAGER_URI
+    exam_manager_uri: str = EXAM_MANAGER_URI
+    device_manager_uri: str = ""
+    login_manager_uri: str = ""
 
     kafka: str = "127.0.0.1:9092"
     """Bootstrap servers, separated by commas."""
@@ -82,7 +78,7 @@ class Settings(BaseSettings):
     topic_names: dict[str, str] = Field(default_factory=dict)
     partitions: int = Field(8, ge=1, le=1000)
     create_topics: bool = True
-    topic_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    topic_allow: tuple[str, ...] = ()
     """Topics that a task may name besides the reco topic; separated by commas."""
 
     records: RecordsDialect = RecordsDialect.INTEGER
@@ -91,7 +87,7 @@ class Settings(BaseSettings):
     gateway: bool = True
     """Whether the processor posts device tasks; off where devices read Kafka themselves."""
     reco_dialect: RecoDialect = RecoDialect.OWN
-    device_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    device_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Networks in which devices may be; empty = any. Separated by commas."""
 
     ca_file: Path | None = None
@@ -123,15 +119,25 @@ class Settings(BaseSettings):
     web_port: int = Field(6066, ge=0, le=65_535)
 
     @classmethod
-    def from_environment(cls, environment: dict[str, str]) -> Self:
-        """Read settings from a mapping (`os.environ`); unlike `Settings()`, renamed topics too."""
-        renamed = {
-            name.removeprefix("SCANHUB_TOPIC_").lower().replace("_", "-"): value
-            for name, value in environment.items()
-            if name.startswith("SCANHUB_TOPIC_")
-            and name not in ("SCANHUB_TOPIC_PREFIX", "SCANHUB_TOPIC_ALLOW", "SCANHUB_TOPIC_NAMES")
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read settings from a mapping (`os.environ`); what is empty counts as not set.
+
+        Raises ValidationError; `explain_settings` says what is wrong.
+        """
+        given = {name: value for name, value in environment.items() if value.strip()}
+        found: dict[str, Any] = {
+            field: given[variable(field)]
+            for field in cls.model_fields
+            if field != "topic_names" and variable(field) in given
         }
-        return cls(topic_names=renamed)
+        taken = {variable(field) for field in cls.model_fields}
+        prefix = variable("topic_")
+        found["topic_names"] = {
+            name.removeprefix(prefix).lower().replace("_", "-"): value
+            for name, value in given.items()
+            if name.startswith(prefix) and name not in taken
+        }
+        return cls(**found)
 
     @field_validator(
         "sequence_manager_uri", "exam_manager_uri", "device_manager_uri", "login_manager_uri"
@@ -155,3 +161,18 @@ class Settings(BaseSettings):
                 " it clashes with SCANHUB_RECORDS other than integer"
             )
         return self
+
+
+def variable(field: str) -> str:
+    """Give the environment variable of a setting."""
+    return field.upper() if field.endswith("_manager_uri") else f"SCANHUB_{field.upper()}"
+
+
+def explain_settings(error: ValidationError) -> str:
+    """Say which settings are wrong and how, without their values."""
+    problems = error.errors(include_input=False, include_context=False, include_url=False)
+    told = []
+    for problem in problems:
+        where = f"{variable(str(problem['loc'][0]))}: " if problem["loc"] else ""
+        told.append(where + str(problem["msg"]).removeprefix("Value error, "))
+    return "; ".join(told)

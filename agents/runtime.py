@@ -82,7 +82,12 @@ class Runtime:
         self._metrics = Metrics()
         self._outbox = Outbox(lambda: app.producer, topics, clock)
         managers = open_managers()
-        app.after_stop = managers.close
+
+        async def close() -> None:
+            await tools.files.close()
+            await managers.close()
+
+        app.after_stop = close
         tools = Tools(
             settings=settings,
             partitions=topics.partitions,

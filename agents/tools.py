@@ -53,6 +53,15 @@ class Pool:
         self._slots = asyncio.Semaphore(size)
         self._fatal = fatal
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._closing = False
+
+    async def close(self) -> None:
+        """End what is under way, as the worker stops: durable rows begin it again."""
+        self._closing = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -71,7 +80,10 @@ class Pool:
 
     def _ended(self, key: str, task: "asyncio.Task[None]") -> None:
         del self._tasks[key]
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            if not self._closing:
+                self._fatal(FatalError("background work was cancelled"))
+        elif (error := task.exception()) is not None:
             self._fatal(error)
 
 

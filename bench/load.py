@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from types import TracebackType
 from typing import Final, Self
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from models import wire
 from models.scan import XYZ, AcquisitionLimits, Gender, ScanJob, SequenceParameters
@@ -42,7 +44,8 @@ class Load:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._producer.stop()
+        with suppress(KafkaError, asyncio.CancelledError):  # as in sandbox/demo/bus.py
+            await self._producer.stop()
 
     async def partitions(self, topic: str) -> set[int]:
         """Give a topic's partitions."""

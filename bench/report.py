@@ -31,6 +31,8 @@ def print_report(result: Mapping[str, Any], target: Path) -> None:
         figure = "-" if times is None else f"{times['p50']} / {times['p99']} ms"
         table.add_row(f"{rate}: job sent to {name}, p50 / p99", figure)
     jobs = f"{sustained['jobs']} jobs at once"
+    if sustained["started"] < sustained["jobs"]:  # out of time: the rates are of those
+        jobs += f" ({sustained['started']} started in time)"
     rows = {
         f"{jobs}: until all device tasks are out": ("tasks_per_second", "jobs/s"),
         f"{jobs}: until all STARTs have come": ("starts_per_second", "jobs/s"),

@@ -146,9 +146,10 @@ async def _sustained(
     starts = [at for name, at in watch.starts.items() if name in names]
     figures = {
         "jobs": len(names),
+        "started": len(starts),
         "tasks_per_second": _rate(tasks, began),
         "starts_per_second": _rate(starts, began),
-        "worker_cpu_ms_per_job": _cpu(before, after, 1000 / jobs),
+        "worker_cpu_ms_per_job": _cpu(before, after, 1000 / max(1, len(starts))),
         "worker_cpu_share": _cpu(before, after, 1 / wall_s),
         "stub_cpu_share": _cpu(stub_before, stub_after, 1 / wall_s),
         "worker_rss_mb": None if after is None else round(after.rss_mb),

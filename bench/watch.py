@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from pydantic import TypeAdapter
 
 from bench.load import Load
@@ -68,12 +69,13 @@ class Watch:
     ) -> None:
         if self._reader is not None:
             self._reader.cancel()
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError, KafkaError):
                 await self._reader
         await self._stop()
 
     async def _stop(self) -> None:
-        await self._consumer.stop()
+        with suppress(KafkaError, asyncio.CancelledError):  # as in sandbox/demo/bus.py
+            await self._consumer.stop()
         await self._http.close()
 
     async def _assign(self) -> None:

@@ -4,11 +4,13 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -49,24 +51,46 @@ def explain(error: ValidationError, most: int = 5) -> str:
     name) is shown as `*`.
     """
     problems = error.errors(include_input=False, include_context=False, include_url=False)
-    told = [f"{_place(p['loc'])}: {p['type']}" for p in problems[:most]]
+    told = [f"{_place(p['loc'])}: {_how(p)}" for p in problems[:most]]
     more = len(problems) - len(told)
     return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
 
 
-_FIELD = re.compile(r"[a-z_]{1,40}|Gender|[XYZ]")
+def _how(problem: Any) -> str:
+    # The text of a ValueError is our own, and never holds input; of other kinds the name is enough.
+    if problem["type"] == "value_error":
+        return str(problem["msg"]).removeprefix("Value error, ")
+    return str(problem["type"])
 
 
 def _place(loc: Sequence[int | str]) -> str:
-    parts = [str(part) if isinstance(part, int) or _FIELD.fullmatch(part) else "*" for part in loc]
+    known = _field_names()
+    parts = [str(part) if isinstance(part, int) or part in known else "*" for part in loc]
     return ".".join(parts) or "value"
+
+
+@cache
+def _field_names() -> frozenset[str]:
+    """Give the names of all fields of all messages."""
+    names: set[str] = set()
+    models: list[type[Message]] = [Message]
+    while models:
+        model = models.pop()
+        models += model.__subclasses__()
+        for name, field in model.model_fields.items():
+            names |= {name, field.alias or name}
+            if isinstance(field.validation_alias, AliasChoices):
+                names |= {str(choice) for choice in field.validation_alias.choices}
+    return frozenset(names)
 
 
 def _check_id(value: int | str) -> int | str:
     if isinstance(value, int):
         if not 0 <= value <= MAX_RECORD_ID:
             raise ValueError("an integer id is between 0 and 2^63-1")
-    elif not (_DECIMAL.fullmatch(value) or _UUID.fullmatch(value)):
+    elif _DECIMAL.fullmatch(value):
+        _check_id(int(value))
+    elif not _UUID.fullmatch(value):
         raise ValueError("an id is an integer or a UUID")
     return value
 
@@ -120,6 +144,17 @@ MediaType = Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]{1,64}/[A-Za-z0-9.+-]{
 FileSize = Annotated[int, Field(ge=0, le=2**50)]
 """Bytes."""
 FreeText = Annotated[str, Field(max_length=500)]
+
+
+def _measured(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise ValueError("a measure is a number")  # noqa: TRY004 - see _no_bool
+    return value
+
+
+Measure = Annotated[float, BeforeValidator(_measured)]
+"""A number that was measured; `true` and texts are none: nothing is converted (promise 10)."""
+Count = Annotated[int, BeforeValidator(_measured)]
 
 
 def parse_json_text(value: Any) -> Any:

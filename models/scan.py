@@ -6,7 +6,17 @@ from typing import Annotated, Any, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
-from models.base import DeviceId, FreeText, Message, RecordId, RequestId, Time, parse_json_text
+from models.base import (
+    Count,
+    DeviceId,
+    FreeText,
+    Measure,
+    Message,
+    RecordId,
+    RequestId,
+    Time,
+    parse_json_text,
+)
 
 # Promise 10: outside of these nothing is sent (1.78 is metres, and no device may guess).
 HEIGHT_CM = (20.0, 260.0)
@@ -34,9 +44,9 @@ class Command(StrEnum):
 class XYZ(Message):
     """A vector in mm; the capital letters are the contract's."""
 
-    X: float
-    Y: float
-    Z: float
+    X: Measure
+    Y: Measure
+    Z: Measure
 
     def finite(self) -> bool:
         """Tell whether all three are numbers that a device can take."""
@@ -46,11 +56,11 @@ class XYZ(Message):
 class AcquisitionLimits(Message):
     """The patient's data that limit the acquisition: cm, kg, years. Never in a log (promise 8)."""
 
-    patient_height: float
-    patient_weight: float
+    patient_height: Measure
+    patient_weight: Measure
     # Only the capital key counts; `patient_gender` is ignored (messages.md section 2).
     gender: Gender | None = Field(default=None, alias="Gender")
-    patient_age: int
+    patient_age: Count
 
     def problem(self) -> str | None:
         """Say what lies outside of promise 10's ranges, without the value; None if nothing does."""

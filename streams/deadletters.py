@@ -64,7 +64,8 @@ class DeadLetters:
             wire.DEAD_FAILED_AT: rfc3339(self._clock.wall()),
         }
         headers: list[tuple[str, bytes | None]] = [(k, v.encode()) for k, v in own.items()]
-        if wire.REQUEST_ID not in inbound.header:
-            # The identity goes with the message, so that a replay is the same job.
+        if inbound.header.get(wire.REQUEST_ID) != inbound.request_id.encode():
+            # The identity goes with the message, so that a replay is the same job. Of a header that
+            # comes twice the last counts: one that is no request id stands before it, untouched.
             headers.append((wire.REQUEST_ID, inbound.request_id.encode()))
         return headers

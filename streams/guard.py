@@ -4,7 +4,7 @@ Monotonic time since the last good heartbeat above 0.7 of the session means that
 give our partitions to another worker at any moment. Changelogs know no fencing: one late write
 could bring a final state back. So the process ends at once (exit code 70), without a word to
 anybody; a kill loses nothing. It stands in the producer's send path and directly before each request
-that is not idempotent. tests/unit/test_guard.py; with SIGSTOP in tests/integration.
+that is not idempotent. tests/unit/test_streams_guard.py; with SIGSTOP in tests/integration.
 """
 
 import logging

@@ -7,7 +7,7 @@ time of the first arrival, and only then is the message acknowledged.
 """
 
 from models import wire
-from models.errors import PoisonError
+from models.errors import PermanentError, PoisonError
 from models.wire import Cause
 from streams.inbound import Inbound
 from streams.outbox import Outbox
@@ -42,6 +42,8 @@ async def reroute(inbound: Inbound, owner: str, partitions: int, outbox: Outbox)
         (wire.REROUTED_FROM, inbound.here.encode()),
         (wire.REROUTED_TIME, str(inbound.timestamp_ms).encode()),
     ]
-    await outbox.deliver(
-        inbound.topic, key, inbound.value, [*kept, *added], partition=partition_of(key, partitions)
-    )
+    place = partition_of(key, partitions)
+    try:
+        await outbox.deliver(inbound.topic, key, inbound.value, [*kept, *added], partition=place)
+    except PermanentError:
+        raise PoisonError("too large to be moved to its partition", Cause.TOO_LARGE) from None

@@ -9,7 +9,7 @@ The rules, each with its reason:
   ever given back. It will be delivered again.
 * After a rebalance the ledger starts empty: what comes is delivered anew from the committed offset.
 
-tests/unit/test_ledger.py holds these as properties.
+tests/unit/test_streams_ledger.py holds these as properties.
 """
 
 from collections import deque

@@ -59,6 +59,7 @@ class OpenWork(Generic[RowT]):
         """Read the table anew, after a recovery; gives all rows that this worker owns."""
         self._names.clear()
         self._heap.clear()
+        self.size = 0
         rows = []
         for partition, key, row in self._table.items():
             owner, name = key.split(SEPARATOR, 1)

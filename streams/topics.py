@@ -1,5 +1,6 @@
 """All topics in one table; `faust -A faust_app topics` makes them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,6 +13,7 @@ MIB: Final = 1024 * 1024
 INPUT_LIMIT: Final = 1_048_588  # bytes; Kafka's own default, which upstream relies on too
 TASK_LIMIT: Final = 32 * MIB  # a DeviceTask carries a whole sequence, up to 16 MB and its escapes
 DEAD_LETTER_LIMIT: Final = TASK_LIMIT + 65_536  # the largest input and our headers
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")  # Kafka's own rule
 _DAY_MS: Final = 86_400_000
 
 
@@ -71,11 +73,17 @@ class Topics:
         renamed = renamed or {}
         unknown = sorted(set(renamed) - set(ALL))
         if unknown:
-            raise ValueError(f"no such topic to rename: {', '.join(unknown)}")
+            names = ", ".join(f"SCANHUB_TOPIC_{n.upper().replace('-', '_')}" for n in unknown)
+            raise ValueError(f"no such topic to rename: {names}")
         self.partitions = partitions
         self._names = {name: prefix + renamed.get(name, name) for name in ALL}
         if len(set(self._names.values())) < len(ALL):
             raise ValueError("two topics have the same name")
+        for name, real in self._names.items():
+            if not _NAME.fullmatch(real) or real in (".", ".."):
+                raise ValueError(
+                    f"topic {name} can't have this name: 1 to 249 of letters, digits, '.', '_', '-'"
+                )
         self._reco_partitions = reco_partitions or partitions
 
     def __getitem__(self, name: str) -> str:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from typing import Any, Protocol
 
+from models.errors import FatalError
 from streams.ledger import Entry, Ledger
 
 
@@ -54,6 +55,7 @@ class Window:
         self._tasks: set[asyncio.Task[None]] = set()
         self._acknowledge: Callable[[Any], Awaitable[Any]]
         self._draining = False
+        self._closing = False
         self.working = 0
 
     @property
@@ -76,6 +78,7 @@ class Window:
                 await self._room.wait()
                 self._take(event)
         finally:
+            self._closing = True
             for task in self._tasks:
                 task.cancel()
 
@@ -119,7 +122,11 @@ class Window:
         self._tasks.discard(task)
         if self._tails.get(key) is task:
             del self._tails[key]
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            # Not by us: something that it waited for was cancelled, and its message is not settled.
+            if not self._closing:
+                self._fatal(FatalError("a handler was cancelled"))
+        elif (error := task.exception()) is not None:
             self._fatal(error)
 
     async def drain(self, limit_s: float) -> bool:

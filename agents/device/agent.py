@@ -73,7 +73,13 @@ class DeviceAgent:
         """
         key = request_key(step.device_id, step.request_id or "")
         row = self._requests.get(partition, key)
-        if row is None or row.stage is not ScanState.UNKNOWN or row.starts != step.attempt:
+        if row is None or row.starts != step.attempt:
+            return
+        if row.stage is ScanState.READY and not step.started:
+            # Redelivered: a worker died when the row was written and the new task not yet sent.
+            await self._starter.resume(partition, row)
+            return
+        if row.stage is not ScanState.UNKNOWN:
             return
         if step.started:
             await self._starter.end(partition, row, ScanState.STARTED, None)

@@ -82,7 +82,6 @@ class TaskPoster:
             await self._starter.hold(partition, row)
             return
         tools.go_on()
-        ready = row
         row = row.model_copy(
             update={"stage": ScanState.STARTING, "starts": row.starts + 1, "cause": None}
         )
@@ -90,7 +89,9 @@ class TaskPoster:
         await asyncio.gather(written.durable(), self._starter.tell_record(row, ScanState.STARTING))
         # From here on a crash means UNKNOWN. The intent's write just told the broker's time.
         if decide.too_old(row.born_ms, await written.durable(), max_age_s):
-            await self._starter.hold(partition, ready)
+            # Of this attempt: the record heard of it as STARTING.
+            held = row.model_copy(update={"stage": ScanState.READY})
+            await self._starter.hold(partition, held)
             return
         headers = {
             wire.FENCING_TOKEN: str(inbound.offset),

@@ -76,13 +76,12 @@ class ScanStarter:
         elif row.record_id is None:
             await self._announce(row, [self._end(row, ScanState.ACCEPTED)])
         else:
-            await self.tell_record(row, ScanState.READY)
             await self.tell_record(row, row.stage)
 
     async def _begin(self, partition: int, row: RequestRow) -> None:
         settings = self._tools.settings
         problem = decide.refuse(row.job, records=settings.records, dialect=settings.device_dialect)
-        accepted = self._announce(row, [changed(ScanState.ACCEPTED, None, "new")])
+        accepted = self._announce(row, [changed(ScanState.ACCEPTED, None, row.job.device_id)])
         if problem is None and not self._parking.must_wait(partition, row):
             # Side by side: the event goes into its batch first, and nobody waits for it.
             written = self._write(partition, row)

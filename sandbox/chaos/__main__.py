@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.chaos.checker import check, tell
+from sandbox.chaos.disk import Disk
 from sandbox.chaos.figures import figures
-from sandbox.chaos.plan import Kind
+from sandbox.chaos.plan import Kind, from_json
 from sandbox.chaos.report import write_report
 from sandbox.chaos.run import JOBS_A_MINUTE, WORKERS, Options, run
 from sandbox.kafka import KafkaFailedError, KafkaUnavailableError
@@ -31,6 +32,7 @@ def main() -> None:
     given = _parser().parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that the broker is away is the plan
     folder = (given.out / f"seed-{given.seed}").absolute()
+    Disk(folder / "lake").unmount()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     began = time.monotonic()
@@ -46,6 +48,8 @@ def main() -> None:
         folder=folder,
         app=given.app,
         kinds=_kinds(given.kinds),
+        plan=None if given.plan is None else from_json(given.plan.read_text()),
+        devices=[f"mri-{n + 1}" for n in range(given.devices)],
         workers=WORKERS[: given.workers],
         quiet_s=given.quiet,
         restart=given.restart,
@@ -103,7 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--report", type=Path, help="write all runs' figures into this page")
     parser.add_argument("--out", type=Path, default=Path("out/chaos"), help="logs and figures")
     parser.add_argument("--app", default="faust_app", help="the worker's app (for broken ones)")
+    parser.add_argument("--plan", type=Path, help="these faults (a plan.json), not the seed's")
     parser.add_argument("--kinds", help="only these kinds of faults, separated by commas")
+    parser.add_argument("--devices", type=int, choices=range(1, 9), default=4)
     parser.add_argument("--workers", type=int, choices=(1, 2), default=2)
     parser.add_argument("--quiet", type=float, default=30, help="seconds without a change: the end")
     parser.add_argument(

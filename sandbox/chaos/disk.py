@@ -21,7 +21,6 @@ class Disk:
         self.folder = folder
         self.why_not = ""
         """Why it can't be filled, as a sentence; empty if it can."""
-        self._mounted = False
 
     def mount(self) -> None:
         """Make the folder, as a small file system where that is allowed."""
@@ -36,8 +35,7 @@ class Disk:
         except (OSError, subprocess.TimeoutExpired) as error:
             self.why_not = f"mount did not run ({type(error).__name__})"
             return
-        self._mounted = done.returncode == 0
-        if not self._mounted:
+        if done.returncode != 0:
             self.why_not = "this machine lets nobody mount a small file system"
 
     def fill(self) -> None:
@@ -56,8 +54,7 @@ class Disk:
         (self.folder / _BALLAST).unlink(missing_ok=True)
 
     def unmount(self) -> None:
-        """Take the file system away; what lies in it is gone."""
-        if self._mounted:
+        """Take the file system away; what lies in it is gone. Also one that an older run left."""
+        if self.folder.is_mount():
             command = ["umount", "-l", str(self.folder)]
             subprocess.run(command, check=False, capture_output=True, timeout=10)  # noqa: S603
-            self._mounted = False

@@ -1,6 +1,7 @@
 """What all parties saw of a run, read in; and the whole history of one message. No I/O."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -205,10 +206,12 @@ class History:
         )
 
     def _mentions(self, ids: Sequence[str]) -> Iterator[tuple[float, str]]:
-        wanted = [one.encode() for one in ids]
+        wanted = [_pattern(one) for one in ids]
         for message in self.messages:
             inside = (message.key or b"", message.value or b"", *message.headers.values())
-            if any(_holds(text, one) for text in inside for one in wanted):
+            if any(one.search(text) for text in inside for one in wanted) or (
+                (message.key or b"").decode(errors="replace") in ids
+            ):
                 yield message.ms / 1000, _message_line(message)
         parties: Iterable[tuple[str, Sequence[Line]]] = (
             ("client  ", self.client),
@@ -217,8 +220,8 @@ class History:
         )
         for name, lines in parties:
             for line in lines:
-                text = json.dumps(dict(line))
-                if any(_holds(text.encode(), one) for one in wanted):
+                text = json.dumps(dict(line)).encode()
+                if any(one.search(text) for one in wanted):
                     yield float(line["wall"]), f"{name} {_shown(line)}"
 
 
@@ -227,15 +230,12 @@ def partition_of(key: bytes, partitions: int) -> int:
     return int((murmur2(key) & 0x7FFFFFFF) % partitions)
 
 
-def _holds(text: bytes, wanted: bytes) -> bool:
-    """Whether a text holds an id as a whole: record 12 is not told of by 112 or 123."""
-    at = text.find(wanted)
-    while at >= 0:
-        around = text[max(0, at - 1) : at] + text[at + len(wanted) : at + len(wanted) + 1]
-        if not any(chr(byte).isalnum() for byte in around):
-            return True
-        at = text.find(wanted, at + 1)
-    return False
+def _pattern(one: str) -> "re.Pattern[bytes]":
+    """Find an id as a whole; a number only where it is a record's, as numbers stand everywhere."""
+    text = re.escape(one).encode()
+    if one.isdecimal():
+        return re.compile(rb'(?:record_id"?:\s*"?|/records?/)' + text + rb"(?![0-9])")
+    return re.compile(rb"(?<![A-Za-z0-9])" + text + rb"(?![A-Za-z0-9])")
 
 
 def _message_line(message: Message) -> str:

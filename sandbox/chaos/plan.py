@@ -4,6 +4,7 @@ Each target has its faults one after the other, with a rest behind each: two sig
 at once would show nothing that one does not. Faults of different targets overlap as they fall.
 """
 
+import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -132,6 +133,23 @@ def make_plan(
         tracks.setdefault(target, []).append(fault)
     placed = [fault for name in sorted(tracks) for fault in _spread(tracks[name], seconds, dice)]
     return tuple(sorted(placed, key=lambda fault: (fault.t, fault.target)))
+
+
+def to_json(plan: Iterable[Fault]) -> str:
+    """Write a plan, a fault a line."""
+    lines = [
+        json.dumps([fault.t, fault.kind, fault.target, fault.seconds, dict(fault.parameters)])
+        for fault in plan
+    ]
+    return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
+def from_json(text: str) -> tuple[Fault, ...]:
+    """Read a plan that was written by `to_json`, or by hand."""
+    return tuple(
+        Fault(t=t, kind=Kind(kind), target=target, seconds=seconds, parameters=parameters)
+        for t, kind, target, seconds, parameters in json.loads(text)
+    )
 
 
 def _spread(faults: list[Fault], seconds: float, dice: random.Random) -> list[Fault]:

@@ -100,6 +100,7 @@ class Remote:
                 await reader.readline()
         finally:
             writer.close()
+            await writer.wait_closed()
 
 
 def main() -> None:

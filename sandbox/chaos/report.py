@@ -56,7 +56,9 @@ def _section(run: Run) -> str:
         f"Worker exits by code (negative: the signal): {_counts(found['worker exits'])}.\n",
     ]
     if found["causes of FAILED"]:
-        causes = "\n".join(f"- {n} × {cause}" for cause, n in found["causes of FAILED"].items())
+        causes = "\n".join(
+            f"- {n} times: {cause}" for cause, n in found["causes of FAILED"].items()
+        )
         parts.append(f"FAILED, with causes:\n\n{causes}\n")
     return "\n".join(parts)
 
@@ -77,7 +79,7 @@ def _times(name: str) -> Any:
     def cell(run: Run) -> str:
         found = run["figures"][name]
         if not found["count"]:
-            return "–"
+            return "none"
         return f"{found['median s']:g} s / {found['worst s']:g} s ({found['count']})"
 
     return cell

@@ -16,7 +16,7 @@ from sandbox.chaos.collect import lines, read_history
 from sandbox.chaos.diary import Diary
 from sandbox.chaos.faults import Faults
 from sandbox.chaos.history import History
-from sandbox.chaos.plan import Fault, Kind, make_plan
+from sandbox.chaos.plan import Fault, Kind, make_plan, to_json
 from sandbox.chaos.rules.scans import ENDS
 from sandbox.chaos.topics import Watch, ask_states, read_all
 from sandbox.chaos.town import MANAGERS, PARTITIONS, PREFIX, Town
@@ -41,6 +41,8 @@ class Options:
     folder: Path
     app: str = "faust_app"
     kinds: Sequence[Kind] = tuple(Kind)
+    plan: Sequence[Fault] | None = None
+    """These faults and no others, in place of those that the seed gives."""
     workers: Sequence[str] = WORKERS
     devices: Sequence[str] = ("mri-1", "mri-2", "mri-3", "mri-4")
     quiet_s: float = 30.0
@@ -60,8 +62,8 @@ async def run(options: Options, say: Say) -> History:
     ) as town:
         began = time.monotonic()
         await town.furnish(options.workers)
-        plan = _plan(options, town)
-        _keep(options, plan)
+        plan = options.plan if options.plan is not None else _plan(options, town)
+        (options.folder / "plan.json").write_text(to_json(plan))
         took = time.monotonic() - began
         say(f"ready after {took:.0f} s: {len(orders)} messages and {len(plan)} faults to come")
         if town.disk.why_not and Kind.DISK_FULL in options.kinds:
@@ -101,15 +103,6 @@ def _plan(options: Options, town: Town) -> tuple[Fault, ...]:
     return make_plan(options.seed, options.seconds, targets, kinds=options.kinds, at_least=at_least)
 
 
-def _keep(options: Options, plan: Sequence[Fault]) -> None:
-    """Write the plan down, for who wants to see what was to strike."""
-    told = [
-        f"{x.t:8.2f} s  {x.kind:20} {x.target:16} {x.seconds:6.2f} s  {dict(x.parameters)}"
-        for x in plan
-    ]
-    (options.folder / "plan.txt").write_text("\n".join(told) + "\n")
-
-
 async def _load(
     options: Options, town: Town, orders: Sequence[Order], plan: Sequence[Fault], say: Say
 ) -> None:
@@ -129,9 +122,9 @@ async def _load(
             town.diary.note("all-is-well")
             lost = await client.settle()
         say(f"all is well again; {client.acknowledged} messages acknowledged, {lost} unclear")
-        took = await _settle(options, watch)
+        took, waited_for = await _settle(options, watch)
         town.diary.note("at-rest", seconds=took)
-        say(f"at rest after {took:.0f} s, {watch.events} events")
+        say(f"at rest after {took:.0f} s, {watch.events} events{waited_for}")
     finally:
         watching.cancel()
         with suppress(asyncio.CancelledError):
@@ -148,8 +141,8 @@ async def _tell(watch: Watch, client: Client, say: Say) -> None:
         say(f"{at:4.0f} s: {client.acknowledged} acknowledged, {ends} ended")
 
 
-async def _settle(options: Options, watch: Watch) -> float:
-    """Wait until every job seen has an end and nothing comes any more; gives how long that took."""
+async def _settle(options: Options, watch: Watch) -> tuple[float, str]:
+    """Wait until all has an end and nothing comes any more; gives how long, and what has none."""
     began = time.monotonic()
     watch.changed_at = began
     acknowledged = {
@@ -159,18 +152,17 @@ async def _settle(options: Options, watch: Watch) -> float:
     }
     bad = {mark.encode() for mark in acknowledged if mark.startswith("bad-")}
     good = sum(mark.startswith("good-") and not mark.endswith("-repeat") for mark in acknowledged)
+    jobs, letters = good, len(bad)
     while (now := time.monotonic()) - began < options.settle_s:
         quiet = now - watch.changed_at
-        states = watch.states()
-        done = (
-            len(states) >= good
-            and all(state in ENDS for state in states.values())
-            and bad <= watch.dead
-        )
-        if (done and quiet >= _REST_S) or quiet >= options.quiet_s:
+        states = watch.states().values()
+        jobs = max(good - len(states), 0) + sum(state not in ENDS for state in states)
+        letters = len(bad - watch.dead)
+        if (not (jobs or letters) and quiet >= _REST_S) or quiet >= options.quiet_s:
             break
         await asyncio.sleep(0.2)
-    return round(time.monotonic() - began, 1)
+    missing = f"; {jobs} jobs without an end, {letters} letters missing" if jobs or letters else ""
+    return round(time.monotonic() - began, 1), missing
 
 
 async def _restart(options: Options, town: Town) -> None:

@@ -43,6 +43,8 @@ class Interruptible:
         try:
             result = asyncio.run(tracked())
         except asyncio.CancelledError:
+            if not self._number:
+                raise  # nobody asked for it: a fault of ours
             raise Interrupted(self._number) from None
         if self._number:  # it came too late to be noticed in there
             raise Interrupted(self._number)

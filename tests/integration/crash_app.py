@@ -72,4 +72,4 @@ def _dying_link(*args: Any, **kwargs: Any) -> None:
     die_if("linked")
 
 
-os.link = _dying_link  # type: ignore[assignment]
+os.link = _dying_link

@@ -1,3 +1,4 @@
+import os
 import tomllib
 from pathlib import Path
 
@@ -73,7 +74,7 @@ async def test_managers_are_asked_and_nothing_is_made(clean: pytest.MonkeyPatch)
         clean.setenv("EXAM_MANAGER_URI", server.uri)
         clean.setenv("SEQUENCE_MANAGER_URI", server.uri)
         clean.setenv("DEVICE_MANAGER_URI", f"127.0.0.1:{free_port()}")
-        checks = await check_managers(Settings())
+        checks = await check_managers(Settings.from_environment(os.environ))
     assert [check.right for check in checks] == [False, False, False, True]
     assert {request.method for request in server.taken} == {"GET"}
 
@@ -84,7 +85,7 @@ async def test_an_exam_manager_that_answers_is_asked_for_its_era(
     async with serving(says(200, [])) as server:
         for name in ("EXAM", "SEQUENCE", "DEVICE"):
             clean.setenv(f"{name}_MANAGER_URI", server.uri)
-        checks = await check_managers(Settings())
+        checks = await check_managers(Settings.from_environment(os.environ))
     assert [check.right for check in checks] == [True, None, True, True, True]
     assert checks[1].what == "records"
 
@@ -129,24 +130,24 @@ def test_no_password_is_read_or_told(clean: pytest.MonkeyPatch, tmp_path: Path) 
     clean.setenv("LOGIN_MANAGER_URI", "login:1")
     clean.setenv("SCANHUB_USER", "someone")
     clean.setenv("SCANHUB_PASSWORD_FILE", str(file))
-    assert check_settings(Settings())[1].right is False
+    assert check_settings(Settings.from_environment(os.environ))[1].right is False
     file.write_text("SECRET")
     file.chmod(0o600)
-    checks = check_settings(Settings())
+    checks = check_settings(Settings.from_environment(os.environ))
     assert [check.right for check in checks] == [True, True]
     file.chmod(0o644)
-    checks += check_settings(Settings())
+    checks += check_settings(Settings.from_environment(os.environ))
     assert checks[-1].right is None
     assert "SECRET" not in "".join(check.line for check in checks)
 
 
 def test_credentials_go_with_the_login_manager(clean: pytest.MonkeyPatch) -> None:
-    assert len(check_settings(Settings())) == 1
+    assert len(check_settings(Settings.from_environment(os.environ))) == 1
     clean.setenv("LOGIN_MANAGER_URI", "login:1")
-    assert check_settings(Settings())[1].right is False
+    assert check_settings(Settings.from_environment(os.environ))[1].right is False
     clean.delenv("LOGIN_MANAGER_URI")
     clean.setenv("SCANHUB_USER", "someone")
-    assert check_settings(Settings())[1].right is None
+    assert check_settings(Settings.from_environment(os.environ))[1].right is None
 
 
 def test_versions_are_those_that_were_tested() -> None:

@@ -44,7 +44,7 @@ def test_nested_fields_are_told_with_their_place() -> None:
     text = told(
         ScanJob, {"id": 1, "sequence_id": "s", "device_id": "d", "acquisition_limits": limits}
     )
-    assert "acquisition_limits.patient_height: float_parsing" in text
+    assert "acquisition_limits.patient_height: a measure is a number" in text
     assert "acquisition_limits.Gender: enum" in text
 
 

@@ -42,7 +42,7 @@ def spares(history: History) -> dict[tuple[str, str], list[Line]]:
 
 
 def counted(history: History) -> Iterator[Violation]:
-    """The record that events name is one that carries the request's mark, and the only one named."""
+    """See that events name one record of each request, and one that carries its mark."""
     made = marked(history)
     for key, record in history.record_of.items():
         if key not in history.jobs:
@@ -61,7 +61,7 @@ def counted(history: History) -> Iterator[Violation]:
 
 
 def spared(history: History) -> Iterator[Violation]:
-    """A spare record is one that two owners made at the same time, and is announced at the end."""
+    """See that spare records were made by two owners at the same time, and were announced."""
     for key, others in spares(history).items():
         about = (key[1], history.record_of[key], *(canonical(r["id"]) for r in others))
         times = [made_at(r) for r in marked(history)[key]]

@@ -62,7 +62,7 @@ def reconstructed(history: History) -> Iterator[Violation]:
 
 
 def completed(history: History) -> Iterator[Violation]:
-    """A COMPLETED scan has an image."""
+    """See that each COMPLETED scan has an image."""
     images = {
         record
         for (record, _), found in registered(history).items()

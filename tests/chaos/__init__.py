@@ -1,0 +1,1 @@
+"""Faults against real workers: the bounded run, and proof that its checker can fail."""
