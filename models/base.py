@@ -64,24 +64,30 @@ def _how(problem: Any) -> str:
 
 
 def _place(loc: Sequence[int | str]) -> str:
-    known = _field_names()
-    parts = [str(part) if isinstance(part, int) or part in known else "*" for part in loc]
+    known, maps = _field_names()
+    parts = []
+    for before, part in zip(("", *loc), loc, strict=False):
+        ours = isinstance(part, int) or (part in known and before not in maps)
+        parts.append(str(part) if ours else "*")
     return ".".join(parts) or "value"
 
 
 @cache
-def _field_names() -> frozenset[str]:
-    """Give the names of all fields of all messages."""
+def _field_names() -> tuple[frozenset[str], frozenset[str]]:
+    """Give the names of all fields of all messages, and of those that are maps: their keys are sent."""
     names: set[str] = set()
+    maps: set[str] = set()
     models: list[type[Message]] = [Message]
     while models:
         model = models.pop()
         models += model.__subclasses__()
         for name, field in model.model_fields.items():
             names |= {name, field.alias or name}
+            if "dict[" in str(field.annotation):
+                maps.add(name)
             if isinstance(field.validation_alias, AliasChoices):
                 names |= {str(choice) for choice in field.validation_alias.choices}
-    return frozenset(names)
+    return frozenset(names), frozenset(maps)
 
 
 def _check_id(value: int | str) -> int | str:

@@ -61,7 +61,7 @@ def test_two_topics_with_one_name_are_refused() -> None:
 
 
 def test_renaming_what_is_no_topic_is_refused_by_its_name() -> None:
-    with pytest.raises(ValueError, match="scan-jbos"):
+    with pytest.raises(ValueError, match="SCAN_JBOS"):
         Topics(renamed={"scan-jbos": "x"})
 
 

@@ -1,0 +1,67 @@
+"""The figures of a run, and the page that they make."""
+
+import json
+from pathlib import Path
+
+from sandbox.chaos.figures import figures
+from sandbox.chaos.report import report, write_report
+from tests.chaos.histories import T0, WAY, Scene
+
+
+def scene() -> Scene:
+    made = Scene()
+    made.scan("r-1", 1)
+    made.scan("r-2", 2, at=10)
+    made.job("r-3", at=20, n=3)
+    made.moves("r-3", ("ACCEPTED", "FAILED"), 3, "mri-1", 20, cause="refused")
+    made.made("r-2", 9, "mri-1", 10)
+    made.strikes("worker-kill", "w1", 9, 10)
+    lines = (
+        (0, "start", {}), (4, "ready", {}), (9.5, "kill", {}), (9.6, "exit", {"code": -9}),
+        (10, "start", {}), (16, "ready", {}), (30, "termed", {"seconds": 2.5}),
+        (30, "exit", {"code": 0}),
+    )  # fmt: skip
+    made.runner += [{"wall": T0 + at, "what": what, "worker": "w1", **more} for at, what, more in lines]
+    return made
+
+
+def test_the_figures_count_what_happened() -> None:
+    found = figures(scene().history(), [])
+    assert found["jobs"] == 3
+    assert found["ends"] == {"COMPLETED": 2, "FAILED": 1}
+    assert found["causes of FAILED"] == {"refused": 1}
+    assert found["spare records"] == 1
+    assert found["faults"] == {"worker-kill": 1}
+    assert found["worker exits"] == {"-9": 1, "0": 1}
+    assert found["after a kill, first event"] == {"count": 1, "median s": 0.5, "worst s": 0.5}
+    assert found["after a start, ready"] == {"count": 2, "median s": 5.0, "worst s": 6.0}
+    assert found["SIGTERM to end"]["worst s"] == 2.5
+    assert found["events"] == len(WAY) * 2 + 4 + 2
+    assert found["repeated events"] == 0
+
+
+def test_runs_stand_side_by_side_and_what_else_is_on_the_page_stays(tmp_path: Path) -> None:
+    page = tmp_path / "docs" / "reliability.md"
+    for seed in (2, 1):
+        run = {
+            "seed": seed, "minutes": 20.0, "command": f"make chaos SEED={seed} MINUTES=20",
+            "figures": figures(scene().history(), []),
+        }  # fmt: skip
+        (tmp_path / f"seed-{seed}.json").write_text(json.dumps(run))
+    write_report(page, tmp_path)
+    text = page.read_text()
+    assert "|  | seed 1 | seed 2 |" in text
+    assert "| jobs accepted | 3 | 3 |" in text
+    assert "`make chaos SEED=2 MINUTES=20`" in text
+    assert "- 1 times: refused" in text
+
+    page.write_text(text + "\nMeasured by hand.\n")
+    (tmp_path / "seed-2.json").unlink()
+    write_report(page, tmp_path)
+    assert "seed 2" not in page.read_text()
+    assert page.read_text().endswith("Measured by hand.\n")
+    assert page.read_text().count("# Reliability") == 1
+
+
+def test_without_a_run_the_page_says_so() -> None:
+    assert report([]) == "No run yet.\n"
