@@ -103,6 +103,8 @@ class Settings(BaseModel):
     """One HTTP attempt, whole: how long a handler may hold its slot."""
     retry_first_s: _Seconds = 0.5
     retry_most_s: _Seconds = 5.0
+    device_retry_most_s: _Seconds = 20.0
+    """Longest wait before a device that did not answer is tried again."""
     early_s: _Seconds = 60.0
     """How long a message waits for its record to become known."""
     tidy_s: _Seconds = 60.0

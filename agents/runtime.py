@@ -30,6 +30,7 @@ from settings import Settings
 from streams.clock import Clock
 from streams.deadletters import DeadLetters
 from streams.engine import App
+from streams.group import strangers
 from streams.guard import stop_now
 from streams.inbound import Inbound
 from streams.metrics import Metrics
@@ -51,6 +52,9 @@ TABLES: Final = (
 )
 TICK_S: Final = 0.1
 """How often due work is looked for."""
+
+LEAVE_S: Final = 15.0
+"""How long a worker that was killed counts as a member of its group: the session, and a little."""
 
 RowT = TypeVar("RowT", bound=Message)
 
@@ -194,6 +198,7 @@ class Runtime:
                 async with Provisioner(self._settings.kafka) as provisioner:
                     found = await provisioner.look(specs, make=self._settings.create_topics)
                     cluster = await provisioner.cluster_id()
+                    await self._refuse_strangers(provisioner)
                 break
             except FatalError as error:
                 stop_now(str(error), code=1)
@@ -213,6 +218,24 @@ class Runtime:
         if wrong:
             stop_now("the worker does not start: " + "; ".join(wrong), code=1)
         return cluster
+
+    async def _refuse_strangers(self, provisioner: Provisioner) -> None:
+        """Do not join workers that read other topics; one that was killed is a member for a while."""
+        digest = subscription_digest(self._topics)
+        deadline = time.monotonic() + LEAVE_S
+        while True:
+            members = await provisioner.members(self._settings.app_id)
+            others = strangers(members, self._settings.worker_id, digest)
+            if not others:
+                return
+            if time.monotonic() > deadline:
+                stop_now(
+                    f"the worker does not start: {', '.join(others)} of this group"
+                    f" ({self._settings.app_id}) reads other topics or partitions;"
+                    " all workers need the same SCANHUB_TOPIC_… settings",
+                    code=1,
+                )
+            await asyncio.sleep(1)
 
     async def _recovered(self) -> None:
         self._devices.recovered()
@@ -263,7 +286,11 @@ def instance_id(settings: Settings, topics: Topics) -> str:
     A restarted member with another subscription would get its old assignment back, and would
     silently not read the new topics.
     """
+    return f"{settings.worker_id}-{subscription_digest(topics)}"
+
+
+def subscription_digest(topics: Topics) -> str:
+    """Give ten hex digits that tell one subscription from another."""
     logical = (*device.TOPICS, *record.TOPICS, *downloads.TOPICS)
     subscribed = ",".join(sorted(topics[name] for name in logical))
-    digest = sha256(f"{subscribed}/{topics.partitions}".encode()).hexdigest()
-    return f"{settings.worker_id}-{digest[:10]}"
+    return sha256(f"{subscribed}/{topics.partitions}".encode()).hexdigest()[:10]

@@ -13,6 +13,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from models.errors import FatalError
+from streams.group import members_of
 from streams.topics import TopicSpec
 
 DELETE_RETENTION_MS: Final = 7 * 86_400_000
@@ -68,6 +69,10 @@ class Provisioner:
         """Give the cluster's id: local stores of another cluster are never used."""
         described = await self._admin.describe_cluster()
         return str(described.get("cluster_id") or "unknown")
+
+    async def members(self, group: str) -> list[str]:
+        """Give the member ids of a consumer group."""
+        return await members_of(self._admin, group)
 
     async def look(self, specs: Iterable[TopicSpec], *, make: bool) -> list[Finding]:
         """Compare topics with what they should be; make the missing ones if told so."""

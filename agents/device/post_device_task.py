@@ -6,6 +6,7 @@ from collections.abc import Callable
 import orjson
 
 from agents.device import decide
+from agents.device.breaker import DeviceBreaker
 from agents.device.parking import Parking
 from agents.device.start_scan import ScanStarter, task_id
 from agents.device.state import RequestRow, request_key
@@ -38,6 +39,10 @@ class TaskPoster:
         self._requests = requests
         self._parking = parking
         self._starter = starter
+        settings = tools.settings
+        self._breaker = DeviceBreaker(
+            tools.clock.monotonic, settings.retry_first_s, settings.device_retry_most_s
+        )
 
     async def post_device_task(self, inbound: Inbound) -> None:
         """Post a DeviceTask that we sent ourselves; where the gateway is off it is only read.
@@ -65,11 +70,15 @@ class TaskPoster:
 
     async def _deliver(self, inbound: Inbound, row: RequestRow) -> None:
         partition, tools = inbound.partition, self._tools
+        device_id = row.job.device_id
         if self._parking.must_wait(partition, row):
             await self._starter.park(partition, row, "jobs before it wait")
             return
+        if self._breaker.open(device_id):
+            await self._starter.park(partition, row, "the device did not answer a moment ago")
+            return
         try:
-            address = await tools.managers.devices.device_location_request(row.job.device_id)
+            address = await tools.managers.devices.device_location_request(device_id)
             body = await self._body(inbound, row)
         except TransientError as error:
             await self._starter.park(partition, row, str(error), error)
@@ -98,9 +107,14 @@ class TaskPoster:
             wire.REQUEST_ID: row.request_id,
             **{name: (value or b"").decode("ascii", "ignore") for name, value in row.trace},
         }
-        outcome = decide.start_outcome(await self._post(address, body, headers))
+        failure = await self._post(address, body, headers)
+        if isinstance(failure, TransientError):
+            self._breaker.failed(device_id)
+        else:
+            self._breaker.answered(device_id)
+        outcome = decide.start_outcome(failure)
         if outcome.state is ScanState.READY:
-            tools.managers.devices.forget(row.job.device_id)
+            tools.managers.devices.forget(device_id)
         await self._settle(partition, row, outcome)
 
     async def _post(

@@ -195,7 +195,6 @@ class ScanStarter:
             return
         stage = row.stage if row.record_id is not None else ScanState.WAITING
         before, row = row, row.model_copy(update={"stage": stage, "cause": reason})
-        await self._write(partition, row).durable()
         if stage is not before.stage:
             waiting = changed(stage, before.stage, parked_unique(row), cause=reason)
             await self._announce(row, [waiting])
@@ -207,6 +206,7 @@ class ScanStarter:
                 fields={"cause": reason, "state": stage, "record_id": row.record_id},
             )
             await self._announce(row, [retrying])
+        await self._write(partition, row).durable()
 
     async def hold(self, partition: int, row: RequestRow) -> None:
         """Hold a job that is too old to start by itself (promise 9)."""

@@ -4,10 +4,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from models.base import canonical
 from sandbox.chaos.history import History, Message
+
+_LONGEST: Final = 2_000
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -42,6 +44,24 @@ def read_history(
         records=records_made(folder / "exams.jsonl"),
         files=hashes(folder / "lake"),
     )
+
+
+def keep_messages(path: Path, messages: Iterable[Message]) -> None:
+    """Write all topics down in the order of time: what a violation's story leaves out is here."""
+    with path.open("w", encoding="utf-8") as file:
+        for message in sorted(messages, key=lambda m: (m.ms, m.topic, m.partition, m.offset)):
+            line = {
+                "ms": message.ms,
+                "here": message.here,
+                "key": _text(message.key),
+                "value": _text(message.value),
+                "headers": {name: _text(value) for name, value in message.headers.items()},
+            }
+            file.write(json.dumps(line) + "\n")
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value[:_LONGEST].decode(errors="replace")
 
 
 def records_made(path: Path) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from random import Random
 from typing import Final
 
 from sandbox.chaos.client import Client
-from sandbox.chaos.collect import lines, read_history
+from sandbox.chaos.collect import keep_messages, lines, read_history
 from sandbox.chaos.diary import Diary
 from sandbox.chaos.faults import Faults
 from sandbox.chaos.history import History
@@ -79,6 +79,7 @@ async def run(options: Options, say: Say) -> History:
             devices=options.devices,
             messages=await read_all(town.kafka.bootstrap, PREFIX, PARTITIONS),
         )
+        keep_messages(options.folder / "messages.jsonl", history.messages)
         say(f"{len(history.messages)} messages read")
         if not options.restart:
             return history

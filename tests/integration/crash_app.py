@@ -1,6 +1,7 @@
-"""The worker, made to die at one chosen step of taking a result in (CRASH_AT), once (CRASH_MARK).
+"""The worker, made to die at one chosen step of taking a result in, once.
 
-`CRASH_AT=linked:2` ends the process, as SIGKILL would, right after the second file was linked.
+The file that CRASH_FILE names holds the step: `linked:2` ends the process, as SIGKILL would, right
+after the second file was linked. The file goes with the crash.
 """
 
 import os
@@ -16,18 +17,21 @@ from streams.outbox import Outbox
 
 __all__ = ["app"]
 
-STEP, _, COUNT = os.environ["CRASH_AT"].partition(":")
-MARK = Path(os.environ["CRASH_MARK"])
-_left = [int(COUNT or 1)]
+FILE = Path(os.environ["CRASH_FILE"])
+_seen: dict[str, int] = {}
 
 
 def die_if(step: str) -> None:
-    """End the process if this is the step, and it did not end there before."""
-    if step != STEP or MARK.exists():
+    """End the process if this is the step, for as many times as the file says."""
+    if not FILE.exists():
         return
-    _left[0] -= 1
-    if _left[0] == 0:
-        MARK.touch()
+    wanted = FILE.read_text()
+    name, _, count = wanted.partition(":")
+    if name != step:
+        return
+    _seen[wanted] = _seen.get(wanted, 0) + 1
+    if _seen[wanted] == int(count):
+        FILE.unlink()
         os._exit(137)
 
 

@@ -71,13 +71,19 @@ class House:
         await asyncio.to_thread(self.group.stop)
         self.group.__exit__(None, None, None)
 
-    async def furnish(self, *devices: str, era: str = "integer", scan_seconds: float = 0.2) -> None:
+    async def furnish(
+        self,
+        *devices: str,
+        era: str = "integer",
+        scan_seconds: float = 0.2,
+        app: str = "faust_app",
+    ) -> None:
         """Start managers, scanners, a reconstruction worker and one processor."""
         await self.start_managers(era)
         for device in devices:
             await self.start_device(device, scan_seconds=scan_seconds)
         self.start_reconstruction()
-        await self.start_worker("w1")
+        await self.start_worker("w1", app=app)
         await self.history.__aenter__()
 
     async def start_managers(self, era: str) -> None:

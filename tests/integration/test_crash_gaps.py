@@ -25,31 +25,25 @@ CRASHES = [f"{gap}:{time}" for gap in GAPS for time in (1, 2) if (gap, time) != 
 async def gap_house(
     kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[House]:
-    """A house without a worker: each test starts the one that dies, and one that goes on."""
+    """A house whose worker dies where a file tells it to."""
     async with House(kafka, tmp_path_factory.mktemp("gaps"), f"h{uuid4().hex[:8]}.") as house:
-        await house.furnish("mri-1")
-        await asyncio.to_thread(house.workers["w1"].terminate, 15)
+        house.settings["CRASH_FILE"] = str(house.folder / "crash-at")
+        await house.furnish("mri-1", app="tests.integration.crash_app")
         yield house
 
 
 @pytest.mark.parametrize("crash_at", CRASHES)
 async def test_a_crash_in_a_gap_ends_as_no_crash(gap_house: House, crash_at: str) -> None:
     house, request = gap_house, f"gap-{crash_at.replace(':', '-')}"
-    mark = house.folder / f"crashed-{request}"
-    worker = await house.start_worker(
-        "w1", app="tests.integration.crash_app", CRASH_AT=crash_at, CRASH_MARK=str(mark)
-    )
+    (house.folder / "crash-at").write_text(crash_at)
     await house.history.produce(
         wire.SCAN_JOBS, scan_job("mri-1"), key="mri-1", headers={"request-id": request}
     )
 
+    worker = house.workers["w1"]
     assert await asyncio.to_thread(worker.wait, 40) == 137, worker.tail()
-    assert mark.exists()
-    worker = await house.start_worker("w1")
-    try:
-        states = await house.history.reaches(request, "COMPLETED")
-    finally:
-        await asyncio.to_thread(worker.terminate, 15)
+    await house.start_worker("w1", app="tests.integration.crash_app")
+    states = await house.history.reaches(request, "COMPLETED")
 
     assert states[-3:] == ["ACQUIRED", "RECONSTRUCTING", "COMPLETED"]
     record = house.history.event(request, "COMPLETED")["record_id"]

@@ -21,7 +21,9 @@ def scene() -> Scene:
         (10, "start", {}), (16, "ready", {}), (30, "termed", {"seconds": 2.5}),
         (30, "exit", {"code": 0}),
     )  # fmt: skip
-    made.runner += [{"wall": T0 + at, "what": what, "worker": "w1", **more} for at, what, more in lines]
+    made.runner += [
+        {"wall": T0 + at, "what": what, "worker": "w1", **more} for at, what, more in lines
+    ]
     return made
 
 
