@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench-smoke lock clean
+.PHONY: help demo test lint format bench-smoke chaos lock clean
 # Someone else's packages must not be found before those of .venv.
 unexport PYTHONPATH PYTHONHOME
 # `make PYTHON=/path/to/python3` picks the Python that .venv is made with.
@@ -23,7 +23,7 @@ endef
 help: ## List these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY) ## Run a whole scan on this machine: broker, managers, device, reconstruction.
+demo: $(READY) ## Six scans on two simulated scanners through a real Kafka, to a picture.
 	@$(RUN) -m sandbox.demo $(ARGS)
 
 test: lint ## Check style and types, then run all tests, with a real broker.
@@ -38,8 +38,13 @@ format: $(READY) ## Put all code into the house's format, and mend what can be m
 	@$(RUN) -m ruff check --fix-only
 	@$(RUN) -m ruff format
 
-bench-smoke: $(READY) ## Run the benchmarks, small, to see that they work.
+bench-smoke: $(READY) ## Measure latency, rate, CPU and memory of one worker, in two minutes.
 	@$(RUN) -m bench.smoke $(ARGS)
+
+SEED ?= 1
+MINUTES ?= 20
+chaos: $(READY) ## Seeded random faults against the real thing, and a verdict (SEED=, MINUTES=).
+	@$(RUN) -m sandbox.chaos --seed $(SEED) --minutes $(MINUTES) --report docs/reliability.md $(ARGS)
 
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --quiet --custom-compile-command "make lock"

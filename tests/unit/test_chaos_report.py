@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from sandbox.chaos.figures import figures
 from sandbox.chaos.report import report, write_report
@@ -16,7 +17,7 @@ def scene() -> Scene:
     made.moves("r-3", ("ACCEPTED", "FAILED"), 3, "mri-1", 20, cause="refused")
     made.made("r-2", 9, "mri-1", 10)
     made.strikes("worker-kill", "w1", 9, 10)
-    lines = (
+    lines: tuple[tuple[float, str, dict[str, Any]], ...] = (
         (0, "start", {}), (4, "ready", {}), (9.5, "kill", {}), (9.6, "exit", {"code": -9}),
         (10, "start", {}), (16, "ready", {}), (30, "termed", {"seconds": 2.5}),
         (30, "exit", {"code": 0}),
