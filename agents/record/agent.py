@@ -142,7 +142,7 @@ class RecordAgent:
         bounded = item.kind is WorkKind.TELL or failure.cause is not None
         if failure.again and not (bounded and item.tries + 1 >= most):
             await self._later(partition, record, name, item)
-            if item.tries == 0:
+            if item.tries == 0 and not item.watch:
                 await book.announce(row, [_told(EventKind.RETRYING, name, failure)])
             return
         if item.kind in (WorkKind.TELL, WorkKind.TIDY):

@@ -4,7 +4,7 @@ from agents.record import decide
 from agents.record.book import Book, keep
 from agents.record.state import FileKind, FileRow, ScanRow, WorkItem, WorkKind
 from agents.record.storing import Storing
-from agents.record.upload_result import registered
+from agents.record.upload_result import CONVENTIONAL, registered
 from agents.tools import Announcement, record_key
 from models.errors import PoisonError
 from models.events import EventKind, ScanState
@@ -60,7 +60,7 @@ class RecoResults:
 
     async def notice(self, partition: int, row: ScanRow) -> None:
         """Take in the image that a foreign worker left at the conventional place."""
-        record, name = record_key(row.scan.record_id), "register/conventional"
+        record, name = record_key(row.scan.record_id), CONVENTIONAL
         if row.state.final or self._book.work.get(partition, record, name) is not None:
             return
         item = WorkItem(kind=WorkKind.REGISTER)

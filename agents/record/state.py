@@ -116,6 +116,8 @@ class WorkItem(WorkRow):
     files: tuple[ResultFile, ...] = ()
     reco_job_id: str | None = None
     tries: int = 0
+    watch: bool = False
+    """For REGISTER: a foreign worker says nothing; its file is looked for until it is there."""
     second: bool = False
     """For TIDY: the second look."""
     cause: str | None = None

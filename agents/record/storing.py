@@ -69,7 +69,8 @@ class Storing:
         except PoisonError as error:
             failure = Failure(sentence=str(error), cause=error.cause)
         except FileMissing as error:
-            failure = Failure(sentence=str(error), cause=Cause.FILE_REFUSED, again=True)
+            cause = None if item.watch else Cause.FILE_REFUSED
+            failure = Failure(sentence=str(error), cause=cause, again=True)
         except TransientError as error:
             failure = Failure(sentence=str(error), again=True)
         except ScanHubError as error:

@@ -4,6 +4,8 @@ The order of what is written is the order in which a crash may cut it: file row,
 scan row, and last the row of open work goes. Whatever is missing is done again, with the same ids.
 """
 
+from typing import Final
+
 import orjson
 
 from agents.record import decide
@@ -21,6 +23,11 @@ from models.wire import Cause
 from settings import RecoDialect
 from streams.inbound import Inbound
 from streams.outbox import standard_headers
+
+CONVENTIONAL: Final = "register/conventional"
+"""Name of the work that takes in a foreign worker's image."""
+LOOK_MS: Final = 2_000
+"""How long after a RecoJob a foreign worker's image is first looked for."""
 
 _CHUNKED = frozenset({"chunk", "chunks", "chunk_size", "index", "data"})
 
@@ -91,7 +98,7 @@ class Uploads:
         }
         row = row.model_copy(update=update)
         if not late:
-            row, moved = await self._reconstruct(row, file)
+            row, moved = await self._reconstruct(partition, row, file)
             announcements += moved
         await book.announce(row, announcements)
         await book.write(partition, row, durable=True)
@@ -109,7 +116,9 @@ class Uploads:
 
         self._book.tools.files.submit(f"remove/{upload.upload_id}/{upload.sha256}", remove)
 
-    async def _reconstruct(self, row: ScanRow, file: FileRow) -> tuple[ScanRow, list[Announcement]]:
+    async def _reconstruct(
+        self, partition: int, row: ScanRow, file: FileRow
+    ) -> tuple[ScanRow, list[Announcement]]:
         """Send the RecoJob of a raw data file; at the broker on return."""
         book, scan = self._book, row.scan
         settings = book.tools.settings
@@ -133,6 +142,12 @@ class Uploads:
         headers = standard_headers(scan.request_id, job.reco_job_id)
         key = record_key(scan.record_id).encode()
         await book.tools.outbox.deliver(wire.RECO_JOBS, key, job.to_bytes(), headers)
+        if upstream:
+            # That worker says nothing on Kafka: its image is looked for where it puts it.
+            due_ms = book.tools.clock.broker_ms() + LOOK_MS
+            watch = WorkItem(kind=WorkKind.REGISTER, watch=True, due_ms=due_ms)
+            record = record_key(scan.record_id)
+            await book.work.put(partition, record, CONVENTIONAL, watch).durable()
         row, moved = decide.move(row, ScanState.RECONSTRUCTING, book.now_ms())
         return row, announcements + moved
 

@@ -137,3 +137,27 @@ async def test_a_file_that_a_foreign_worker_left_is_found(make_house: BuildHouse
     await house.history.reaches(request, "COMPLETED")
     metadata, served = await fetch(house, record)
     assert (metadata["file"]["location"].endswith("-image.dcm"), served) == (True, image)
+
+
+async def test_the_image_of_the_worker_that_exists_is_noticed(make_house: BuildHouse) -> None:
+    """Dialect `upstream`: one partition, integer ids, and not a word on Kafka."""
+    house = await make_house(SCANHUB_RECO_DIALECT="upstream")
+    await house.start_managers("integer")
+    await house.start_device("mri-a")
+    await house.start_worker("w1")
+    await house.history.__aenter__()
+    request = "upstream-1"
+    await house.history.produce(
+        wire.SCAN_JOBS, scan_job("mri-a"), key="mri-a", headers={"request-id": request}
+    )
+    await house.history.reaches(request, "RECONSTRUCTING")
+    record = house.history.event(request, "RECONSTRUCTING")["record_id"]
+    [job] = house.history.messages[wire.RECO_JOBS]
+    assert (job.partition, job.json["record_id"]) == (0, record)
+    place = house.lake / f"records/{record}/record-{record}.dcm"
+    image = dicom_file(np.ones((8, 8), dtype=np.uint16), "somebody-elses")
+    place.write_bytes(image[:300])  # half-written: not taken
+    place.write_bytes(image)
+    await house.history.reaches(request, "COMPLETED")
+    registered = [e for e in house.history.events if e["event"] == "RESULT_REGISTERED"]
+    assert registered[-1]["files"][0]["size"] == len(image)
