@@ -1,16 +1,11 @@
 """The running worker: tables, windows and timers, put together from settings."""
 
-import asyncio
 import logging
-import shutil
-import time
 import warnings
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from aiokafka.errors import KafkaError
 from faust.exceptions import AlreadyConfiguredWarning
 
 from agents import downloads
@@ -30,13 +25,12 @@ from settings import Settings
 from streams.clock import Clock
 from streams.deadletters import DeadLetters
 from streams.engine import App
-from streams.group import strangers
 from streams.guard import stop_now
 from streams.inbound import Inbound
 from streams.metrics import Metrics
 from streams.openwork import Due, OpenWork
 from streams.outbox import Outbox
-from streams.provision import DELETE_RETENTION_MS, Provisioner, changelog
+from streams.provision import changelog
 from streams.tables import DurableTable
 from streams.topics import Topics
 from streams.web import WebPort
@@ -52,9 +46,6 @@ TABLES: Final = (
 )
 TICK_S: Final = 0.1
 """How often due work is looked for."""
-
-LEAVE_S: Final = 15.0
-"""How long a worker that was killed counts as a member of its group: the session, and a little."""
 
 RowT = TypeVar("RowT", bound=Message)
 
@@ -174,68 +165,27 @@ class Runtime:
         if settings.web_port:
             port = WebPort(settings.web_host, settings.web_port, self._metrics, self._why_not_ready)
             await self._app.add_runtime_dependency(port)
-        cluster = await self._provision()
-        folder = settings.state_dir / f"{cluster}-{settings.app_id}-{settings.worker_id}"
-        _wipe_if_old(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self._touch()
+        startup = Startup(
+            bootstrap=settings.kafka,
+            specs=[
+                *self._topics.specs(),
+                *(changelog(settings.app_id, name, self._topics.partitions) for name in TABLES),
+            ],
+            make=settings.create_topics,
+            group=settings.app_id,
+            worker_id=settings.worker_id,
+            digest=subscription_digest(self._topics),
+        )
+        cluster = await startup.run()
+        name = f"{cluster}-{settings.app_id}-{settings.worker_id}"
+        self._store = LocalStore(settings.state_dir / name)
+        self._store.open()
         with warnings.catch_warnings():
             # Faust warns of late settings; the stores are opened later still.
             warnings.simplefilter("ignore", AlreadyConfiguredWarning)
-            self._app.conf.datadir = folder
+            self._app.conf.datadir = self._store.folder
         if not settings.device_manager_uri:
             log.warning("DEVICE_MANAGER_URI is not set: scan jobs wait until it is")
-
-    async def _provision(self) -> str:
-        specs = [
-            *self._topics.specs(),
-            *(changelog(self._settings.app_id, t, self._topics.partitions) for t in TABLES),
-        ]
-        said = False
-        while True:
-            try:
-                async with Provisioner(self._settings.kafka) as provisioner:
-                    found = await provisioner.look(specs, make=self._settings.create_topics)
-                    cluster = await provisioner.cluster_id()
-                    await self._refuse_strangers(provisioner)
-                break
-            except FatalError as error:
-                stop_now(str(error), code=1)
-            except (OSError, TimeoutError, KafkaError) as error:
-                if isinstance(error, KafkaError) and not error.retriable:
-                    stop_now(f"the topics can't be looked at: {type(error).__name__}", code=1)
-                if not said:
-                    log.warning("no broker answers yet (%s): waiting", type(error).__name__)
-                    said = True
-                await asyncio.sleep(1)
-        wrong = [f"topic {one.topic}: {one.wrong}" for one in found if one.wrong]
-        wrong += [
-            f"topic {one.topic} is missing; `faust -A faust_app topics` makes it"
-            for one in found
-            if one.missing and not one.made
-        ]
-        if wrong:
-            stop_now("the worker does not start: " + "; ".join(wrong), code=1)
-        return cluster
-
-    async def _refuse_strangers(self, provisioner: Provisioner) -> None:
-        """Do not join workers that read other topics; one that was killed is a member for a while."""
-        digest = subscription_digest(self._topics)
-        deadline = time.monotonic() + LEAVE_S
-        while True:
-            members = await provisioner.members(self._settings.app_id)
-            others = strangers(members, self._settings.worker_id, digest)
-            if not others:
-                return
-            if time.monotonic() > deadline:
-                stop_now(
-                    f"the worker does not start: {', '.join(others)} of this group"
-                    f" ({self._settings.app_id}) reads other topics or partitions;"
-                    " all workers need the same SCANHUB_TOPIC_… settings",
-                    code=1,
-                )
-            await asyncio.sleep(1)
 
     async def _recovered(self) -> None:
         self._devices.recovered()
@@ -260,24 +210,7 @@ class Runtime:
         for work, wake in pairs:
             for due in work.due(now):
                 await wake(due)
-        if time.monotonic() - self._touched > 60:  # noqa: PLR2004 - once a minute
-            self._touch()
-
-    def _touch(self) -> None:
-        self._touched = time.monotonic()
-        (self._folder / "last-used").touch()
-
-
-def _wipe_if_old(folder: Path) -> None:
-    """Throw a local store away that was not used for longer than changelogs keep tombstones.
-
-    It would bring deleted rows back (faust-facts section 10); the changelog makes it anew.
-    """
-    mark = folder / "last-used"
-    most_s = DELETE_RETENTION_MS / 1000 * 0.9
-    if folder.exists() and (not mark.exists() or time.time() - mark.stat().st_mtime > most_s):
-        log.warning("the local store was not used for a long time: it is made anew")
-        shutil.rmtree(folder)
+        self._store.touch()
 
 
 def instance_id(settings: Settings, topics: Topics) -> str:

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import Final, Self
@@ -24,11 +25,11 @@ _PARAMETERS: Final = SequenceParameters(
 
 
 class Load:
-    """Makes jobs over some devices, in turn."""
+    """Makes jobs over some devices, in turn; `first` keeps two loads' names apart."""
 
-    def __init__(self, bootstrap: str, devices: int) -> None:
-        self._devices = devices
-        self._numbers = count(1)
+    def __init__(self, bootstrap: str, devices: int | Sequence[str], *, first: int = 1) -> None:
+        self._devices = device_names(devices) if isinstance(devices, int) else tuple(devices)
+        self._numbers = count(first)
         # Idempotent: a retry inside of the client must not look like a second job.
         self._producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap, enable_idempotence=True, max_batch_size=256 * 1024
@@ -59,15 +60,22 @@ class Load:
         """
         sent: dict[str, float] = {}
         acknowledged = []
-        first = time.monotonic()
-        for number in range(int(per_second * seconds)):
-            due = first + number / per_second
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+        jobs = int(per_second * seconds)
+        async for due in _times(per_second):
             name, job = next(self._jobs())
             sent[name] = due
             acknowledged.append(await self._send(name, job))
+            if len(sent) >= jobs:
+                break
         await asyncio.gather(*acknowledged)
         return sent
+
+    async def go_on(self, per_second: float, sent: dict[str, float]) -> None:
+        """Send jobs at their times until it is cancelled; `sent` grows as they are acknowledged."""
+        async for due in _times(per_second):
+            name, job = next(self._jobs())
+            acknowledged = await self._send(name, job)
+            acknowledged.add_done_callback(partial(_noted, sent, name, due))
 
     async def at_once(self, jobs: int) -> tuple[set[str], float]:
         """Send jobs as fast as the broker takes them; gives their names and when the first went."""
@@ -79,16 +87,8 @@ class Load:
 
     def _jobs(self) -> Iterator[tuple[str, ScanJob]]:
         for number in self._numbers:
-            yield (
-                f"bench-{number}",
-                ScanJob(
-                    job_id=number,
-                    sequence_id=_SEQUENCE,
-                    device_id=f"mri-{number % self._devices:04}",
-                    acquisition_limits=_LIMITS,
-                    sequence_parameters=_PARAMETERS,
-                ),
-            )
+            device = self._devices[number % len(self._devices)]
+            yield f"bench-{number}", make_job(number, device)
 
     async def _send(self, name: str, job: ScanJob) -> "asyncio.Future[object]":
         sending: asyncio.Future[object] = await self._producer.send(
@@ -98,3 +98,35 @@ class Load:
             headers=[(wire.REQUEST_ID, name.encode())],
         )
         return sending
+
+
+def device_names(devices: int) -> tuple[str, ...]:
+    """Name so many devices."""
+    return tuple(f"mri-{number:04}" for number in range(devices))
+
+
+async def _times(per_second: float) -> AsyncIterator[float]:
+    """Give the times at which jobs are due, each when it has come."""
+    first = time.monotonic()
+    for number in count():
+        due = first + number / per_second
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        yield due
+
+
+def _noted(
+    sent: dict[str, float], name: str, due: float, acknowledged: "asyncio.Future[object]"
+) -> None:
+    if not acknowledged.cancelled() and acknowledged.exception() is None:
+        sent[name] = due
+
+
+def make_job(number: int, device_id: str) -> ScanJob:
+    """Make a job as any other."""
+    return ScanJob(
+        job_id=number,
+        sequence_id=_SEQUENCE,
+        device_id=device_id,
+        acquisition_limits=_LIMITS,
+        sequence_parameters=_PARAMETERS,
+    )

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import quantiles
 from typing import Any
 
 from rich import box
@@ -15,12 +16,7 @@ _PLAIN_WIDTH = 120
 def print_report(result: Mapping[str, Any], target: Path) -> None:
     """Print what was measured, on what, and whether every job ended."""
     console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
-    machine = result["machine"]
-    console.print(
-        f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gb']} GB,"
-        f" {machine['system']}, Python {machine['python']};"
-        f" load before: {machine['load_before']}"
-    )
+    console.print(machine_line(result["machine"]))
     paced, sustained = result["paced"], result["sustained"]
     table = Table(title=result["command"], box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("what")
@@ -51,3 +47,21 @@ def print_report(result: Mapping[str, Any], target: Path) -> None:
         f" {result['starts']} started, {result['started_twice']} started twice — {target}",
         soft_wrap=True,
     )
+
+
+def machine_line(machine: Mapping[str, Any]) -> str:
+    """Say on what was measured."""
+    return (
+        f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gb']} GB,"
+        f" {machine['system']}, Python {machine['python']};"
+        f" load before: {machine['load_before']}"
+    )
+
+
+def percentiles(seconds: list[float]) -> dict[str, float] | None:
+    """Give p50, p99 and the largest, in ms; None for fewer than two."""
+    if len(seconds) < 2:  # noqa: PLR2004 - quantiles need two
+        return None
+    cuts = quantiles(seconds, n=100, method="inclusive")
+    found = {"p50": cuts[49], "p99": cuts[98], "max": max(seconds)}
+    return {name: round(value * 1000, 1) for name, value in found.items()}

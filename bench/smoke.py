@@ -12,12 +12,11 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import quantiles
 from typing import Any, Final
 
 from bench.load import Load
 from bench.machine import facts
-from bench.report import print_report
+from bench.report import percentiles, print_report
 from bench.watch import Watch
 from sandbox.demo.parts import ROOT, WORKER, worker_environment
 from sandbox.demo.stopping import Interrupted, Interruptible
@@ -127,8 +126,8 @@ async def _paced(watch: Watch, load: Load, seconds: float) -> tuple[dict[str, An
     figures = {
         "jobs": len(sent),
         "per_second": RATE,
-        "to_device_task_ms": _percentiles(to_task),
-        "to_start_ms": _percentiles(to_start),
+        "to_device_task_ms": percentiles(to_task),
+        "to_start_ms": percentiles(to_start),
     }
     return figures, set(sent)
 
@@ -166,14 +165,6 @@ def _cpu(before: Usage | None, after: Usage | None, factor: float) -> float | No
     return (
         None if before is None or after is None else round((after.cpu_s - before.cpu_s) * factor, 3)
     )
-
-
-def _percentiles(seconds: list[float]) -> dict[str, float] | None:
-    if len(seconds) < 2:  # noqa: PLR2004 - quantiles need two
-        return None
-    cuts = quantiles(seconds, n=100, method="inclusive")
-    found = {"p50": cuts[49], "p99": cuts[98], "max": max(seconds)}
-    return {name: round(value * 1000, 1) for name, value in found.items()}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,7 +2,8 @@
 
 `python -m bench.stub [--latency-ms 5]`. The simulated ones in `sandbox/` check every body and write
 every request to a file; here that would be measured instead of the processor. Prints one line of
-JSON with its address when it listens.
+JSON with its address when it listens. Devices whose id begins with `hangs` take a START and never
+answer.
 """
 
 import argparse
@@ -20,6 +21,8 @@ from models import wire
 from sandbox.managers.signals import stop_asked
 
 STARTS: Final = "/_bench/starts"
+HANGS: Final = "hangs"
+_HANG_S: Final = 30.0  # longer than any time limit of a client
 _SEQUENCE_BYTES: Final = 20_000
 _MOST_BODY: Final = 64 * 1024 * 1024
 
@@ -29,6 +32,7 @@ class Stub:
 
     def __init__(self, latency_s: float) -> None:
         self.address = ""
+        self.hanging_address = ""
         self._latency_s = latency_s
         self._ids = count(1)
         self._records: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -49,9 +53,10 @@ class Stub:
             web.get(STARTS, self.starts),
         ]
 
-    async def ip_address(self, _: web.Request) -> web.Response:
-        """Say where a device is: here."""
-        return await self._answer({"ip_address": self.address})
+    async def ip_address(self, request: web.Request) -> web.Response:
+        """Say where a device is: here, on one of two ports."""
+        hangs = request.match_info["device_id"].startswith(HANGS)
+        return await self._answer({"ip_address": self.hanging_address if hangs else self.address})
 
     async def sequence(self, request: web.Request) -> web.Response:
         """Give a sequence of 20 kB."""
@@ -84,6 +89,8 @@ class Stub:
         name = request.headers.get(wire.REQUEST_ID, "")
         self._starts.append((name, time.monotonic()))
         await request.read()
+        if request.host == self.hanging_address:
+            await asyncio.sleep(_HANG_S)
         return await self._answer({"message": "Simulation started"})
 
     async def starts(self, request: web.Request) -> web.Response:
@@ -100,13 +107,12 @@ async def _run(latency_s: float) -> None:
     stub = Stub(latency_s)
     app = web.Application(client_max_size=_MOST_BODY)
     app.add_routes(stub.routes())
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        stub.address = f"{host}:{port}"
+        for _ in range(2):
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+        stub.address, stub.hanging_address = (f"{host}:{port}" for host, port in runner.addresses)
         async with stop_asked() as stop:
             print(json.dumps({"address": stub.address}), flush=True)
             await stop.wait()

@@ -22,7 +22,7 @@ from models import wire
 from models.events import EventKind, ScanEvent, ScanState
 
 _READ: Final = (wire.DEVICE_TASKS, wire.SCAN_EVENTS, wire.DEAD_LETTERS)
-_ENDS: Final = frozenset({
+ENDS: Final = frozenset({
     ScanState.STARTED, ScanState.FAILED, ScanState.HELD, ScanState.UNKNOWN, ScanState.CANCELLED,
 })  # fmt: skip
 """No device reports here, so a job's way ends where its scanner has answered."""
@@ -150,6 +150,6 @@ class Watch:
     def _ended(self) -> set[str]:
         ended = set(self._dead)
         for event in map(ScanEvent.from_bytes, self._events):
-            if event.event is EventKind.STATE_CHANGED and event.state in _ENDS:
+            if event.event is EventKind.STATE_CHANGED and event.state in ENDS:
                 ended.add(event.request_id or "")
         return ended

@@ -6,6 +6,7 @@ from typing import Final
 from sandbox.chaos.history import History
 from sandbox.chaos.rules import letters, records, results, scans, starts, whole
 from sandbox.chaos.rules.violation import Violation
+from sandbox.chaos.story import story
 
 RULES: Final[tuple[Callable[[History], Iterator[Violation]], ...]] = (
     scans.kept,
@@ -38,4 +39,4 @@ def tell(history: History, violation: Violation) -> str:
     if not violation.about:
         return head
     named = ", ".join(one for one in violation.about if one)
-    return "\n".join([f"{head} [{named}]", *(f"    {x}" for x in history.story(*violation.about))])
+    return "\n".join([f"{head} [{named}]", *(f"    {x}" for x in story(history, *violation.about))])

@@ -1,11 +1,10 @@
-"""What all parties saw of a run, read in; and the whole history of one message. No I/O."""
+"""What all parties saw of a run, read in. No I/O."""
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 from aiokafka.partitioner import murmur2
 from pydantic import ValidationError
@@ -15,7 +14,6 @@ from models.base import canonical
 from models.scan import ScanJob
 from sandbox.chaos.traffic import MARK
 
-LONGEST_STORY: Final = 150
 Line = Mapping[str, Any]
 
 
@@ -155,6 +153,15 @@ class History:
         return found
 
     @cached_property
+    def intents(self) -> dict[str, list[int]]:
+        """When a START was intended for each record, ms; it may be announced much later."""
+        found: dict[str, list[int]] = {}
+        for message in self.of(wire.RECORD_STEPS):
+            if message.key is not None and b'"STARTING"' in (message.value or b""):
+                found.setdefault(message.key.decode(), []).append(message.ms)
+        return found
+
+    @cached_property
     def record_of(self) -> dict[tuple[str, str], str]:
         """The record that counts for each (device, request id): the one that events name."""
         return {
@@ -171,22 +178,6 @@ class History:
         for start in self.starts:
             found.setdefault(str(start["record_id"]), []).append(start)
         return found
-
-    def story(self, *ids: str) -> list[str]:
-        """Tell what all parties saw that names one of these ids, in time, with what struck then."""
-        found = sorted(self._mentions([one for one in ids if one]))
-        if not found:
-            return ["nobody saw anything of it"]
-        first, last = found[0][0] - 1, found[-1][0] + 1
-        struck = [
-            (float(line["wall"]), f"runner   {_shown(line)}")
-            for line in self.runner
-            if first <= float(line["wall"]) <= last
-        ]
-        told = sorted(found + struck)
-        lines = [f"{at - first:9.3f} s  {text}" for at, text in told[:LONGEST_STORY]]
-        more = len(told) - LONGEST_STORY
-        return lines + ([f"… and {more} lines more"] if more > 0 else [])
 
     def _job(self, message: Message) -> Job | None:
         try:
@@ -205,46 +196,7 @@ class History:
             order=message.offset if at_home else None,
         )
 
-    def _mentions(self, ids: Sequence[str]) -> Iterator[tuple[float, str]]:
-        wanted = [_pattern(one) for one in ids]
-        for message in self.messages:
-            inside = (message.key or b"", message.value or b"", *message.headers.values())
-            if any(one.search(text) for text in inside for one in wanted) or (
-                (message.key or b"").decode(errors="replace") in ids
-            ):
-                yield message.ms / 1000, _message_line(message)
-        parties: Iterable[tuple[str, Sequence[Line]]] = (
-            ("client  ", self.client),
-            ("device  ", self.starts),
-            ("asked   ", self.asked),
-        )
-        for name, lines in parties:
-            for line in lines:
-                text = json.dumps(dict(line)).encode()
-                if any(one.search(text) for one in wanted):
-                    yield float(line["wall"]), f"{name} {_shown(line)}"
-
 
 def partition_of(key: bytes, partitions: int) -> int:
     """Give the partition where a key belongs."""
     return int((murmur2(key) & 0x7FFFFFFF) % partitions)
-
-
-def _pattern(one: str) -> "re.Pattern[bytes]":
-    """Find an id as a whole; a number only where it is a record's, as numbers stand everywhere."""
-    text = re.escape(one).encode()
-    if one.isdecimal():
-        return re.compile(rb'(?:record_id"?:\s*"?|/records?/)' + text + rb"(?![0-9])")
-    return re.compile(rb"(?<![A-Za-z0-9])" + text + rb"(?![A-Za-z0-9])")
-
-
-def _message_line(message: Message) -> str:
-    cause = message.headers.get(wire.DEAD_CAUSE, b"").decode()
-    value = (message.value or b"")[:400].decode(errors="replace")
-    if message.topic in (wire.DEVICE_TASKS, wire.SCAN_JOBS):
-        value = value[:90]  # what follows is the patient's
-    return f"{message.here} {message.mark} {cause} {value}"
-
-
-def _shown(line: Line) -> str:
-    return " ".join(f"{k}={v}" for k, v in line.items() if k not in ("wall", "mono") and v)[:400]

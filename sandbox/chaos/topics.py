@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from models import wire
@@ -135,8 +136,7 @@ class Watch:
                     while True:
                         for message in await batch(consumer, prefix, 0.5):
                             self._take(message, mark)
-            except (OSError, TimeoutError) as error:  # the broker is down: again from the start
-                del error
+            except (KafkaError, OSError, TimeoutError):  # the broker is down: again from the start
                 await asyncio.sleep(0.5)
 
     def states(self) -> dict[tuple[str, str], str]:

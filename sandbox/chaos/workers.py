@@ -40,18 +40,12 @@ class Worker:
 
     async def give_up(self) -> None:
         """End it in order, and leave it ended."""
-        await self.terminate()
         if self._keeper is not None:
             self._keeper.cancel()
             with suppress(asyncio.CancelledError):
                 await self._keeper
-        process = self._process
-        if process is not None:
-            self.ready.clear()
-            if process.running:  # started again in the very moment
-                process.kill()
-            self._diary.note("exit", worker=self.name, code=process.exit_code)
-            self._process = None
+        await self.terminate()
+        self._note_end()
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -93,10 +87,15 @@ class Worker:
             while process.running:
                 rest, at = self._look(process, rest, at)
                 await asyncio.sleep(_POLL_S)
-            self.ready.clear()
-            self._diary.note("exit", worker=self.name, code=process.exit_code)
+            self._note_end()
             pause, self.pause_s = self.pause_s, PAUSE_S
             await asyncio.sleep(pause)
+
+    def _note_end(self) -> None:
+        self.ready.clear()
+        if self._process is not None:
+            self._diary.note("exit", worker=self.name, code=self._process.exit_code)
+            self._process = None
 
     def _look(self, process: Process, rest: bytes, at: int) -> tuple[bytes, int]:
         """See in its log whether it is ready; gives what is to be looked at once more."""

@@ -1,22 +1,34 @@
-"""Loopback ports: asked from the system, then kept for a broker that may be killed and come back.
+"""Loopback ports for a broker that may be killed and come back on the same one.
 
 While a broker is down, its clients knock at its port again and again. A port from the system's own
 range can then be given to one of those very clients as its source, even connecting it to itself,
-and the broker can't come back. A socket that is bound and not listening keeps the system from
-handing the port out, and Java, which sets SO_REUSEADDR as we do, may still listen on it (Linux).
+and the broker can't come back. So ports are taken from below that range (where it is Linux's), after
+the system said that they are free. And a socket that is bound and not listening keeps others off
+the port; Java, which sets SO_REUSEADDR as we do, may still listen on it (Linux).
 """
 
+import random
 import socket
 import sys
+from contextlib import suppress
+from typing import Final
 
 from sandbox.kafka.errors import KafkaFailedError
 from sandbox.kafka.properties import HOST
 
+_BELOW: Final = range(20_000, 32_000)  # Linux hands out 32768 and above
+_TRIES: Final = 50
+
 
 def free_ports(count: int) -> list[int]:
     """Give ports that are free now, all different."""
-    sockets = [_bound(0) for _ in range(count)]
+    sockets: list[socket.socket] = []
     try:
+        for port in random.SystemRandom().sample(_BELOW, _TRIES):
+            if len(sockets) < count:
+                with suppress(OSError):
+                    sockets.append(_bound(port))
+        sockets += [_bound(0) for _ in range(count - len(sockets))]
         return [int(one.getsockname()[1]) for one in sockets]
     finally:
         for one in sockets:

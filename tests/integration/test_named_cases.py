@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from agents.runtime import _wipe_if_old
 from models import wire
+from streams.localstore import LocalStore
 from tests.conftest import create_topic
 from tests.integration.conftest import BuildHouse
 from tests.integration.house import House, scan_job
@@ -133,7 +133,7 @@ def test_a_local_store_that_was_away_for_too_long_is_made_anew(tmp_path: Path) -
     week_ago = time.time() - 7 * 86_400
     os.utime(old / "last-used", (week_ago, week_ago))
     for folder in (fresh, old, unmarked):
-        _wipe_if_old(folder)
-    assert fresh.exists()
-    assert not old.exists()
-    assert not unmarked.exists()
+        LocalStore(folder).open()
+    assert (fresh / "rows").exists()
+    assert not (old / "rows").exists()
+    assert not (unmarked / "rows").exists()

@@ -107,6 +107,13 @@ def test_unknown_with_a_reason(scene: Scene, kind: str, target: str) -> None:
     assert found(scene.history()) == []
 
 
+def test_a_reason_counts_from_the_intent_though_it_was_announced_later(scene: Scene) -> None:
+    unknown(scene)
+    scene.strikes("device-drop", "mri-1", 17, 19)
+    scene.add(wire.RECORD_STEPS, {"kind": "scan", "state": "STARTING"}, "4", 18)
+    assert found(scene.history()) == []
+
+
 def test_unknown_because_a_worker_died(scene: Scene) -> None:
     unknown(scene)
     scene.runner.append({"wall": T0 + 30.25, "what": "kill", "worker": "w1"})

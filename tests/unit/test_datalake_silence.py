@@ -66,8 +66,9 @@ def test_pydicom_alone_would_tell_the_name() -> None:
 async def test_a_planted_name_is_told_nowhere(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], number: int
 ) -> None:
+    (tmp_path / f"{NAME}.dcm").write_bytes(broken()[number])  # pydicom tells the name as it writes
+    caplog.clear()
     caplog.set_level(logging.DEBUG)
-    (tmp_path / f"{NAME}.dcm").write_bytes(broken()[number])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

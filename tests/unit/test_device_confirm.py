@@ -76,6 +76,7 @@ def test_another_attempt_or_device_changes_nothing(fields: dict[str, Any]) -> No
 async def test_not_started_is_sent_once_more_and_no_more(unknown: Bench) -> None:
     for _ in range(3):
         await unknown.agent.handle(confirmed())
+    unknown.clock.move(60)  # the scanner was left alone for a while
     # Each redelivery sends a task; all but the newest are stale.
     for number in range(len(unknown.producer.on(wire.DEVICE_TASKS))):
         await unknown.agent.handle(unknown.task(number))

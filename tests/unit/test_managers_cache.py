@@ -175,6 +175,7 @@ def test_the_bound_holds_and_the_books_are_right(steps: list[tuple[str, int]]) -
     asyncio.run(run())
 
 
+@pytest.mark.asyncio(loop_scope="function")  # it waits for all tasks of its loop
 async def test_a_failure_that_nobody_waits_for_is_not_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -170,7 +170,9 @@ def test_importing_settings_reads_no_environment() -> None:
         "SCANHUB_DEVICE_NETWORKS": "poison",
     }
     assert run("import settings", **poison).returncode == 0
-    made = run("import settings; import os; settings.Settings.from_environment(os.environ)", **poison)
+    made = run(
+        "import settings; import os; settings.Settings.from_environment(os.environ)", **poison
+    )
     assert made.returncode != 0
     assert "partitions" in made.stderr
 

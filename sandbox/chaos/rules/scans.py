@@ -119,7 +119,10 @@ def unknown(history: History) -> Iterator[Violation]:
             if not before:
                 sentence = "UNKNOWN without an intent: STARTING was never announced"
                 yield Violation(rule="unknown", sentence=sentence, about=about)
-            elif not _had_a_reason(history, device, event, max(before)):
+                continue
+            announced = max(before)
+            earlier = [ms for ms in history.intents.get(event.record or "", ()) if ms < announced]
+            if not _had_a_reason(history, device, event, max(earlier, default=announced)):
                 sentence = "UNKNOWN, though nothing struck the device or a worker meanwhile"
                 yield Violation(rule="unknown", sentence=sentence, about=about)
 
