@@ -27,10 +27,12 @@ from streams.deadletters import DeadLetters
 from streams.engine import App
 from streams.guard import stop_now
 from streams.inbound import Inbound
+from streams.localstore import LocalStore
 from streams.metrics import Metrics
 from streams.openwork import Due, OpenWork
 from streams.outbox import Outbox
 from streams.provision import changelog
+from streams.startup import Startup
 from streams.tables import DurableTable
 from streams.topics import Topics
 from streams.web import WebPort

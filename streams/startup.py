@@ -1,4 +1,4 @@
-"""What is checked before a worker joins its group; what is wrong is a sentence, and it does not start."""
+"""What is checked before a worker joins its group; what is wrong stops it with a sentence."""
 
 import asyncio
 import logging
