@@ -5,6 +5,7 @@ import time
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, Final
 
 from bench.load import Load
@@ -68,7 +69,7 @@ class Timeline(Watch):
         """Give the longest time without any output, from then to the last one."""
         at = bisect_right(self._moments, since)
         times = [since, *self._moments[at:]]
-        return max((b - a for a, b in zip(times, times[1:], strict=False)), default=0.0)
+        return max((b - a for a, b in pairwise(times)), default=0.0)
 
     async def until(self, true: Callable[[], bool], limit_s: float) -> bool:
         """Wait until something is true; False if that takes too long."""

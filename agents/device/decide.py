@@ -168,6 +168,4 @@ def start_outcome(error: ScanHubError | None) -> Outcome:
         return Outcome(ScanState.FAILED, f"{error} (not started)")
     if isinstance(error, TransientError) and not error.sent:
         return Outcome(ScanState.READY, str(error))
-    return Outcome(
-        ScanState.UNKNOWN, f"{error}: it can't be known whether it started", UNKNOWN_ADVICE
-    )
+    return Outcome(ScanState.UNKNOWN, str(error), UNKNOWN_ADVICE)

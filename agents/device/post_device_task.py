@@ -59,7 +59,9 @@ class TaskPoster:
             return  # stale: a newer task of this job is on its way, or it was never ours
         if row.stage is ScanState.STARTING:
             # The worker that wrote the intent died before it wrote the outcome.
-            lost = TransientError("the worker ended between sending START and hearing the answer")
+            lost = TransientError(
+                "the worker ended between START and its answer: whether it started is not known"
+            )
             await self._settle(inbound.partition, row, decide.start_outcome(lost))
         elif row.stage is ScanState.READY:
             await self._deliver(inbound, row)
