@@ -27,7 +27,9 @@ demo: $(READY) ## Six scans on two simulated scanners through a real Kafka, to a
 	@$(RUN) -m sandbox.demo $(ARGS)
 
 test: lint ## Check style and types, then run all tests, with a real broker.
-	$(call timed,tests,$(RUN) -m pytest $(ARGS))
+	@# Two at a time: most of a test is waiting. The chaos run is alone, so that its faults are its own.
+	$(call timed,tests,$(RUN) -m pytest -n 2 --dist loadfile --ignore tests/chaos $(ARGS))
+	$(call timed,chaos,$(RUN) -m pytest tests/chaos)
 
 lint: $(READY) ## Check style, format and types.
 	$(call timed,ruff check,$(RUN) -m ruff check)

@@ -4,8 +4,8 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -71,7 +71,9 @@ async def run(options: Options, say: Say) -> History:
         await _load(options, town, orders, plan, say)
         if options.restart:
             await _restart(options, town)
-            say("all workers are started anew")
+            async with _watching(town) as watch:  # what only waited for a restart comes now
+                took, waited_for = await _settle(options, watch)
+            say(f"all workers are started anew; at rest after {took:.0f} s{waited_for}")
         history = read_history(
             options.folder,
             seed=options.seed,
@@ -108,29 +110,37 @@ async def _load(
     options: Options, town: Town, orders: Sequence[Order], plan: Sequence[Fault], say: Say
 ) -> None:
     """Send and strike side by side, make all well, and wait until all has come to rest."""
-    diary = Diary(options.folder / "client.jsonl")
+    diary, faults = Diary(options.folder / "client.jsonl"), Faults(town)
+    try:
+        async with _watching(town) as watch:
+            async with Client(town.kafka.bootstrap, PREFIX, diary) as client:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(client.run(orders))
+                    group.create_task(faults.run(plan))
+                    telling = asyncio.create_task(_tell(watch, client, say))
+                telling.cancel()
+                await faults.make_well()
+                town.diary.note("all-is-well")
+                lost = await client.settle()
+            say(f"all is well again; {client.acknowledged} messages acknowledged, {lost} unclear")
+            took, waited_for = await _settle(options, watch)
+            town.diary.note("at-rest", seconds=took)
+            say(f"at rest after {took:.0f} s, {watch.events} events{waited_for}")
+    finally:
+        diary.close()
+
+
+@asynccontextmanager
+async def _watching(town: Town) -> AsyncIterator[Watch]:
+    """Follow events and dead letters from their start, until the block is left."""
     watch = Watch(town.kafka.bootstrap, PREFIX, PARTITIONS)
     watching = asyncio.create_task(watch.run(MARK))
-    faults = Faults(town)
     try:
-        async with Client(town.kafka.bootstrap, PREFIX, diary) as client:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(client.run(orders))
-                group.create_task(faults.run(plan))
-                telling = asyncio.create_task(_tell(watch, client, say))
-            telling.cancel()
-            await faults.make_well()
-            town.diary.note("all-is-well")
-            lost = await client.settle()
-        say(f"all is well again; {client.acknowledged} messages acknowledged, {lost} unclear")
-        took, waited_for = await _settle(options, watch)
-        town.diary.note("at-rest", seconds=took)
-        say(f"at rest after {took:.0f} s, {watch.events} events{waited_for}")
+        yield watch
     finally:
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
-        diary.close()
 
 
 async def _tell(watch: Watch, client: Client, say: Say) -> None:

@@ -54,6 +54,8 @@ class Town:
     async def __aexit__(self, *error: object) -> None:
         try:
             await self._http.aclose()
+            for worker in self.workers.values():
+                await worker.forsake()  # or it would be started again at once
             await asyncio.to_thread(self._group.stop)
             await asyncio.to_thread(self.kafka.stop)
         finally:

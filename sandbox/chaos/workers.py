@@ -40,12 +40,16 @@ class Worker:
 
     async def give_up(self) -> None:
         """End it in order, and leave it ended."""
+        await self.forsake()
+        await self.terminate()
+        self._note_end()
+
+    async def forsake(self) -> None:
+        """Start it no more, and leave it as it is."""
         if self._keeper is not None:
             self._keeper.cancel()
             with suppress(asyncio.CancelledError):
                 await self._keeper
-        await self.terminate()
-        self._note_end()
 
     def kill(self) -> None:
         """SIGKILL."""
