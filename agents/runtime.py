@@ -1,5 +1,6 @@
 """The running worker: tables, windows and timers, put together from settings."""
 
+import asyncio
 import logging
 import warnings
 from collections.abc import Awaitable, Callable
@@ -178,10 +179,15 @@ class Runtime:
             worker_id=settings.worker_id,
             digest=subscription_digest(self._topics),
         )
-        cluster = await startup.run()
+        cluster, broker_ms = await startup.run()
+        self._clock.observe_broker(broker_ms)
         name = f"{cluster}-{settings.app_id}-{settings.worker_id}"
         self._store = LocalStore(settings.state_dir / name)
+        if (away_s := self._store.away_s()) > 0:
+            log.warning("waiting %.0f s until the broker has forgotten this member", away_s)
+            await asyncio.sleep(away_s)
         self._store.open()
+        self._app.on_half = self._store.spoil
         with warnings.catch_warnings():
             # Faust warns of late settings; the stores are opened later still.
             warnings.simplefilter("ignore", AlreadyConfiguredWarning)
@@ -192,7 +198,7 @@ class Runtime:
     async def _recovered(self) -> None:
         self._devices.recovered()
         self._records.recovered()
-        self._owned = True
+        self._owned = self._app.owned = True
 
     def _why_not_ready(self) -> str:
         return "" if self._owned else "no partitions yet: the group is rebalancing or recovering"

@@ -61,9 +61,9 @@ async def one_worker(stand: Stand, load: Load, watch: Timeline) -> dict[str, Any
     return {
         "jobs_per_second": RATE,
         "cold_start": {name: _rounded(value) for name, value in cold.items() if value},
-        "sigkill_to_first_output_s": _figures(kills),
-        "sigkill_to_ready_s": _figures(readies),
-        "sigterm_to_end_s": _figures(terms),
+        "sigkill_to_first_output_s": figures(kills),
+        "sigkill_to_ready_s": figures(readies),
+        "sigterm_to_end_s": figures(terms),
         "sigterm_exit_codes": codes,
         "worker_rss_mb": None if usage is None else round(usage.rss_mb),
         **_verdict(watch, names | sent.keys(), lost),
@@ -102,9 +102,9 @@ async def two_workers(stand: Stand, load: Load, watch: Timeline) -> dict[str, An
         await stand.terminate(name)
     return {
         "jobs_per_second": RATE_OF_TWO,
-        "sigkill_to_all_partitions_s": _figures(overs),
+        "sigkill_to_all_partitions_s": figures(overs),
         "partitions_taken_over": orphans,
-        "longest_silence_of_all_s": _figures(silences),
+        "longest_silence_of_all_s": figures(silences),
         **_verdict(watch, set(sent), lost),
     }
 
@@ -152,7 +152,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
 
 
-def _figures(values: list[float | None]) -> dict[str, Any]:
+def figures(values: list[float | None]) -> dict[str, Any]:
     """Give all values, their median and the worst; one that is None never came."""
     known = [value for value in values if value is not None]
     return {

@@ -17,7 +17,8 @@ from sandbox.processes import Process, ProcessGroup
 from settings import Settings
 
 START_S: Final = 40.0
-READY_S: Final = 180.0
+READY_S: Final = 400.0
+READY: Final = b"Worker ready"
 TERM_S: Final = 20.0
 
 
@@ -31,6 +32,8 @@ class Stand:
         self.app_id, self.partitions = settings.app_id, settings.partitions
         self._folder = folder
         self._latency = str(latency_ms)
+        self._logs = logs
+        self._log_starts: dict[str, int] = {}
         self._group = ProcessGroup(logs)
         self._stack = ExitStack()
         self._workers: dict[str, Process] = {}
@@ -60,12 +63,18 @@ class Stand:
         served = dict.fromkeys(("sequence", "exam", "device"), self.address)
         env = worker_environment(self.kafka.bootstrap, self._folder, served)
         env |= {"SCANHUB_WORKER_ID": name, **(settings or {})}
+        log = self._logs / f"{name}.log"
+        self._log_starts[name] = log.stat().st_size if log.exists() else 0
         self._workers[name] = self._group.start(name, WORKER, env=env, cwd=ROOT)
 
     async def ready(self, name: str) -> None:
         """Wait until a worker has its tables. Raises ProcessFailedError."""
-        waiting = self._workers[name].wait_for_line
-        await asyncio.to_thread(waiting, "Worker ready", READY_S)
+        # Not in a thread for the whole wait: that could not be interrupted.
+        process, deadline = self._workers[name], time.monotonic() + READY_S
+        while READY not in process.log_file.read_bytes()[self._log_starts[name] :]:
+            if not process.running or time.monotonic() > deadline:
+                raise process.failure("did not become ready")
+            await asyncio.sleep(0.05)
 
     def kill(self, name: str) -> float:
         """SIGKILL; gives the moment."""

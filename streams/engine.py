@@ -1,71 +1,28 @@
 """Faust, made to keep the promises: what is overridden, and which trap each override closes.
 
-Private methods of faust-streaming 0.15.3 and aiokafka 0.14.0 are overridden here and nowhere else;
+Private methods of faust-streaming 0.15.3 and aiokafka 0.14.0 are overridden here, in
+streams/consumer.py, and nowhere else;
 pyproject.toml pins both. The traps are told in docs/architecture.md.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import Any, ClassVar
 
 import faust
 from faust.app.base import BootStrategy as FaustBootStrategy
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from mode.utils.queues import FlowControlEvent
 from yarl import URL
 
+from streams.consumer import Consumer
 from streams.guard import Guard, stop_now
 from streams.window import Window
 
 DRAIN_S = 8.0
 """How long attempts in flight may take at a stop or a rebalance: one HTTP attempt and its writes."""
-
-
-class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Tells the guard of each good heartbeat: aiokafka keeps that time in a local variable."""
-
-    async def on_start(self) -> None:
-        """Start the consumer and listen to its heartbeats."""
-        await super().on_start()
-        guard: Guard = self.app.guard  # type: ignore[attr-defined]
-        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - no public way
-        heartbeat: Callable[[], Awaitable[bool]] = coordinator._do_heartbeat  # noqa: SLF001
-
-        async def listened() -> bool:
-            good = await heartbeat()
-            if good:
-                guard.beat()
-            return good
-
-        coordinator._do_heartbeat = listened  # noqa: SLF001
-
-
-class Consumer(driver.Consumer):
-    """Bounded waiting at a stop; no topic is made behind our back."""
-
-    def _new_consumer_thread(self) -> ConsumerThread:
-        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
-
-    async def create_topic(self, *args: Any, **kwargs: Any) -> None:
-        """Make nothing: streams/provision.py made every topic, with its settings."""
-
-    def ack(self, message: Any) -> bool:
-        """Acknowledge a message that a stream gave out.
-
-        Faust also acknowledges what it drops at a rebalance (never tracked, delivered again): were
-        that committed, a crash before the second delivery is done would lose it.
-        """
-        return bool(message.tracked and super().ack(message))
-
-    async def wait_empty(self) -> None:
-        """Let attempts in flight finish, then commit. Faust's own wait has no limit.
-
-        Clearing what is un-acknowledged is safe, as the windows acknowledge contiguous prefixes
-        only: nothing behind an open message was ever acknowledged.
-        """
-        app: App = self.app  # type: ignore[assignment]
-        await app.drain()
-        self._unacked_messages.clear()
-        await self.commit_and_end_transactions()
 
 
 class Producer(driver.Producer):
@@ -91,6 +48,19 @@ class BootStrategy(FaustBootStrategy):
     enable_web = False
 
 
+class FlowControl(FlowControlEvent):
+    """Clears queues when partitions go, never when the flow resumes.
+
+    Faust clears them at both, and at the end of a recovery messages are in them already: input that
+    is lost, and changelog records that a local store then lacks for good.
+    """
+
+    def resume(self) -> None:
+        """Let producers go on; what is in the queues stays."""
+        self._suspend.clear()
+        self._resume.set()
+
+
 class App(faust.App):
     """A Faust app with windows that drain, a guard, and a first act before it joins the group."""
 
@@ -101,11 +71,19 @@ class App(faust.App):
     before_start: Callable[[], Awaitable[None]] | None = None
     after_stop: Callable[[], Awaitable[None]] | None = None
     on_drained: Callable[[], None] | None = None
+    on_half: Callable[[], None] | None = None
+    owned: bool
 
     def __init__(self, *args: Any, guard: Guard, **kwargs: Any) -> None:
         self.guard = guard
         self.windows = []
+        self.owned = False
         super().__init__(*args, **kwargs)
+
+    @cached_property
+    def flow_control(self) -> FlowControlEvent:
+        """Give the event that lets messages flow into queues."""
+        return FlowControl(loop=self.loop)
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)
@@ -135,12 +113,35 @@ class App(faust.App):
             stop_now("attempts in flight did not end in time: stopped, what was open comes again")
         # Nothing runs now and nothing is owned until the next assignment.
         self.guard.suspend()
+        self.owned = False
         if self.on_drained is not None:
             self.on_drained()
 
     async def _on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
+        if not self.should_stop:
+            self._refuse_half(assigned)
         await super()._on_partitions_assigned(assigned, generation_id)
         self.guard.beat()
+
+    def _refuse_half(self, assigned: set[TP]) -> None:
+        """Take no input without the changelogs of its tables.
+
+        A worker that is stopped while it starts may join before its tables are in its subscription;
+        the next process of that static member gets the half assignment back without a rebalance. It
+        would work on a stale local store: two records, two STARTs (found by the chaos run).
+        """
+        changelogs = set(self.tables.changelog_topics)
+        inputs = {place.partition for place in assigned if place.topic not in changelogs}
+        lacking = [
+            f"{topic}-{partition}"
+            for topic in sorted(changelogs)
+            for partition in sorted(inputs)
+            if TP(topic, partition) not in assigned
+        ]
+        if inputs and lacking:
+            if self.on_half is not None:
+                self.on_half()
+            stop_now(f"input was assigned without its changelogs ({lacking[0]}, …): joining anew")
 
 
 def broker_url(servers: str) -> list[URL]:

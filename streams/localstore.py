@@ -12,6 +12,9 @@ from typing import Final
 
 from streams.provision import DELETE_RETENTION_MS
 
+SPOILED: Final = "spoiled"
+AWAY_S: Final = 15.0
+"""Longer than a session: then the broker has forgotten a static member that does not come back."""
 TOUCH_S: Final = 60.0
 """How often it is noted that the store is in use."""
 
@@ -26,11 +29,23 @@ class LocalStore:
         self._mark = folder / "last-used"
         self._touched = 0.0
 
+    def spoil(self) -> None:
+        """Have the next process stay away until the broker forgot this member, and start anew."""
+        (self.folder / SPOILED).touch()
+
+    def away_s(self) -> float:
+        """Give the seconds for which a member whose store was spoiled must still stay away."""
+        mark = self.folder / SPOILED
+        if not mark.exists():
+            return 0.0
+        return max(0.0, AWAY_S - (time.time() - mark.stat().st_mtime))
+
     def open(self) -> None:
-        """Make the folder, without what is too old to be used."""
+        """Make the folder, without what is too old to be used, or was spoiled."""
         most_s = DELETE_RETENTION_MS / 1000 * 0.9
-        if self.folder.exists() and self._age_s() > most_s:
-            log.warning("the local store was not used for a long time: it is made anew")
+        spoiled = (self.folder / SPOILED).exists()
+        if self.folder.exists() and (spoiled or self._age_s() > most_s):
+            log.warning("the local store was spoiled, or not used for a long time: it is made anew")
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.touch()

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from models.errors import FatalError
@@ -31,8 +32,11 @@ class Startup:
     worker_id: str
     digest: str
 
-    async def run(self) -> str:
-        """Make and check the topics, look at the group, and give the cluster's id.
+    async def run(self) -> tuple[str, int]:
+        """Make and check the topics, look at the group; give the cluster's id and the broker's time.
+
+        The time, ms, is learnt before anything is decided: a wrong clock of this machine must not
+        hold a job, nor bury an early message.
 
         Waits, with one line in the log, while no broker answers.
         """
@@ -44,7 +48,8 @@ class Startup:
                     if wrong:
                         stop_now(f"the worker does not start: {'; '.join(wrong)}", code=1)
                     await self._refuse_strangers(provisioner)
-                    return await provisioner.cluster_id()
+                    cluster = await provisioner.cluster_id()
+                return cluster, await self._ask_time()
             except FatalError as error:
                 stop_now(str(error), code=1)
             except (OSError, TimeoutError, KafkaError) as error:
@@ -54,6 +59,20 @@ class Startup:
                     log.warning("no broker answers yet (%s): waiting", type(error).__name__)
                     said = True
                 await asyncio.sleep(1)
+
+    async def _ask_time(self) -> int:
+        """Write a tombstone of a key that no row has, and take its LogAppendTime."""
+        stamped = "message.timestamp.type"
+        topic = next(
+            s.name for s in reversed(self.specs) if s.settings.get(stamped) == "LogAppendTime"
+        )
+        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, request_timeout_ms=10_000)
+        await producer.start()
+        try:
+            sent = await producer.send_and_wait(topic, None, key=b"the-time", partition=0)
+        finally:
+            await producer.stop()
+        return int(sent.timestamp)
 
     async def _refuse_strangers(self, provisioner: Provisioner) -> None:
         """Do not join workers that read other topics; one that was killed is a member for a while."""

@@ -77,7 +77,7 @@ class DeviceAgent:
             return
         if row.stage is ScanState.READY and not step.started:
             # Redelivered: a worker died when the row was written and the new task not yet sent.
-            await self._starter.resume(partition, row)
+            await self._starter.resume(partition, row, redelivered=True)
             return
         if row.stage is not ScanState.UNKNOWN:
             return

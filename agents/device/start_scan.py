@@ -46,7 +46,7 @@ class ScanStarter:
         if row is None:
             await self._begin(inbound.partition, decide.accept(inbound, job))
         elif kind is Arrival.AGAIN:
-            await self.resume(inbound.partition, row)
+            await self.resume(inbound.partition, row, redelivered=True)
         elif kind is Arrival.REPEATED:
             told = {
                 "state": row.stage,
@@ -59,7 +59,7 @@ class ScanStarter:
         else:
             raise PoisonError("this request id belongs to another job", Cause.INVALID)
 
-    async def resume(self, partition: int, row: RequestRow) -> None:
+    async def resume(self, partition: int, row: RequestRow, *, redelivered: bool = False) -> None:
         """Take a known job further, from its stage: after a crash, or when its wait is over.
 
         What was sent before is sent again with the same ids; nobody is told twice for good.
@@ -72,7 +72,9 @@ class ScanStarter:
         elif row.stage is ScanState.READY and self._parking.must_wait(partition, row):
             await self.park(partition, row, "jobs before it wait")
         elif row.stage is ScanState.READY:
-            await self.advance(partition, row)
+            # The task that may be on its way keeps its id and its place before later jobs' tasks;
+            # a new one would make it stale, and a later job would start first.
+            await self.advance(partition, row, same_task=redelivered and row.tasks > 0)
         elif row.record_id is None:
             await self._announce(row, [self._end(row, ScanState.ACCEPTED)])
         else:
@@ -93,7 +95,14 @@ class ScanStarter:
         else:
             await self.park(partition, row, "jobs before it wait")
 
-    async def advance(self, partition: int, row: RequestRow, accepted: Write | None = None) -> None:
+    async def advance(
+        self,
+        partition: int,
+        row: RequestRow,
+        accepted: Write | None = None,
+        *,
+        same_task: bool = False,
+    ) -> None:
         """Enrich a job, make its record and send its DeviceTask; park it where that can't be now.
 
         `accepted` is the acceptance row's write of a fresh job: only then may a record be made
@@ -114,7 +123,8 @@ class ScanStarter:
         except PermanentError as error:
             await self.end(partition, row, ScanState.FAILED, str(error))
             return
-        await self._send_task(partition, row, sequence)
+        tasks = row.tasks if same_task else row.tasks + 1
+        await self._send_task(partition, row.model_copy(update={"tasks": tasks}), sequence)
 
     async def _enrich(self, row: RequestRow, accepted: Write) -> Sequence:
         managers = self._tools.managers
@@ -161,9 +171,7 @@ class ScanStarter:
     async def _send_task(self, partition: int, row: RequestRow, sequence: Sequence) -> None:
         """Send the DeviceTask; row, task and the record's step are all at the broker on return."""
         tools = self._tools
-        row = row.model_copy(
-            update={"stage": ScanState.READY, "tasks": row.tasks + 1, "cause": None}
-        )
+        row = row.model_copy(update={"stage": ScanState.READY, "cause": None})
         body = decide.device_task(row, sequence.json)
         headers = standard_headers(row.request_id, task_id(row), row.trace)
         gateway = tools.settings.gateway

@@ -120,7 +120,7 @@ class Watch:
 
     def __init__(self, bootstrap: str, prefix: str, partitions: int) -> None:
         self._from = (bootstrap, prefix, partitions)
-        self._states: dict[tuple[str, str], str] = {}
+        self._states: dict[tuple[str, str], tuple[int, str]] = {}
         self.dead: set[bytes] = set()
         """Marks of the dead letters seen."""
         self.events = 0
@@ -141,7 +141,7 @@ class Watch:
 
     def states(self) -> dict[tuple[str, str], str]:
         """Give the last state announced of each (device, request id)."""
-        return dict(self._states)
+        return {key: state for key, (_, state) in self._states.items()}
 
     def _take(self, message: Message, mark: str) -> None:
         self.changed_at = time.monotonic()
@@ -151,4 +151,7 @@ class Watch:
         self.events += 1
         event = message.json
         if event.get("event") == "STATE_CHANGED":
-            self._states[event["device_id"], event["request_id"]] = event["state"]
+            # Read from the start, partitions come one after the other: the time tells which is last.
+            key, now = (event["device_id"], event["request_id"]), (message.ms, event["state"])
+            if now[0] >= self._states.get(key, now)[0]:
+                self._states[key] = now

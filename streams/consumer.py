@@ -1,0 +1,153 @@
+"""Faust's consumer, made to keep the promises: commits, stops, heartbeats.
+
+Private methods of faust-streaming 0.15.3 and aiokafka 0.14.0 are overridden; pyproject.toml pins both.
+"""
+
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Any
+
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from mode import Service
+
+from streams.guard import Guard, stop_now
+from streams.offsets import Offsets
+
+LOOK_S = 5.0
+"""How often it is looked for messages that were fetched and got lost inside of Faust."""
+LOST_S = 30.0
+"""How long such a message may be on its way through Faust's queues."""
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Tells the guard of each good heartbeat: aiokafka keeps that time in a local variable."""
+
+    async def on_start(self) -> None:
+        """Start the consumer and listen to its heartbeats."""
+        await super().on_start()
+        guard: Guard = self.app.guard  # type: ignore[attr-defined]
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - no public way
+        heartbeat: Callable[[], Awaitable[bool]] = coordinator._do_heartbeat  # noqa: SLF001
+
+        async def listened() -> bool:
+            good = await heartbeat()
+            if good:
+                guard.beat()
+            return good
+
+        coordinator._do_heartbeat = listened  # noqa: SLF001
+
+
+class Consumer(driver.Consumer):
+    """Bounded waiting at a stop, commits that pass nothing unsettled, no topic made behind our back."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.offsets = Offsets()
+        self._stuck: dict[TP, tuple[int, float]] = {}
+        super().__init__(*args, **kwargs)
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def create_topic(self, *args: Any, **kwargs: Any) -> None:
+        """Make nothing: streams/provision.py made every topic, with its settings."""
+
+    def ack(self, message: Any) -> bool:
+        """Acknowledge a message that a stream gave out.
+
+        Faust also acknowledges what it drops at a rebalance (never tracked, delivered again): were
+        that committed, a crash before the second delivery is done would lose it.
+        """
+        return bool(message.tracked and super().ack(message))
+
+    async def wait_empty(self) -> None:
+        """Let attempts in flight finish, then commit. Faust's own wait has no limit.
+
+        Clearing what is un-acknowledged is safe, as commits pass nothing that is not settled.
+        """
+        app: Any = self.app
+        await app.drain()
+        self._unacked_messages.clear()
+        await self.commit_and_end_transactions()
+
+    # What was fetched, and from where: see streams/offsets.py.
+
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109
+        records = await super()._getmany(active_partitions, timeout)
+        for place, messages in (records or {}).items():
+            self.offsets.fetched(place, (message.offset for message in messages))
+        return records
+
+    async def _seek(self, partition: TP, offset: int) -> None:
+        self.offsets.sought(partition, offset)
+        await super()._seek(partition, offset)
+
+    async def seek_wait(self, partitions: Any) -> None:
+        """Seek, and note where reading goes on."""
+        for place, offset in partitions.items():
+            self.offsets.sought(place, offset)
+        await super().seek_wait(partitions)
+
+    async def seek_to_committed(self) -> Any:
+        """Seek, and note where reading goes on."""
+        committed = await super().seek_to_committed()
+        for place, offset in committed.items():
+            if offset is not None and offset >= 0:
+                self.offsets.sought(place, offset)
+        return committed
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Let partitions go; what was fetched of them is forgotten once all is settled."""
+        await super().on_partitions_revoked(revoked)
+        for place in revoked:
+            self.offsets.forget(place)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Mark nothing: Faust takes for empty what it dropped itself."""
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """Give the offset to commit: up to the first message that is not settled, and no further."""
+        if not self._acked[tp]:
+            return None
+        base = self._committed_offset[tp]
+        if base is None:
+            base = self.offsets.first(tp)
+        if base is None:
+            return None
+        done: set[int] = self._acked_index[tp]
+        offset = self.offsets.settled(tp, base, done)
+        done.difference_update([one for one in done if one < offset])
+        self._acked[tp][:] = sorted(done)
+        return offset if offset > base else None
+
+    @Service.task
+    async def _look_for_lost(self) -> None:
+        """End the worker if a fetched message is nowhere: it comes again to the next one."""
+        app: Any = self.app
+        while not self.should_stop:
+            await self.sleep(LOOK_S)
+            if not app.owned or app.rebalancing:
+                self._stuck.clear()
+                continue
+            for place in list(self.assignment()):
+                if app.topics.acks_enabled_for(place.topic):
+                    self._look_at(place)
+
+    def _look_at(self, place: TP) -> None:
+        last, committed = self.offsets.last(place), self._committed_offset[place]
+        base = committed if committed is not None else self.offsets.first(place)
+        in_flight = any(message.tp == place for message in self._unacked_messages)
+        done = bool(self._acked[place] and base in self._acked_index[place])
+        if last is None or base is None or last < base or in_flight or done:
+            self._stuck.pop(place, None)
+            return
+        now = monotonic()
+        stuck_at, since = self._stuck.setdefault(place, (base, now))
+        if stuck_at != base:
+            self._stuck[place] = (base, now)
+        elif now - since > LOST_S:
+            stop_now(
+                f"a message of {place.topic}-{place.partition} was fetched and never handled"
+                f" (offset {base} on): the worker stops, and it comes again"
+            )

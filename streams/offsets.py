@@ -1,0 +1,60 @@
+"""Which offsets were fetched, and which will never come: so that a commit never passes a lost message.
+
+Faust drops messages between its fetcher and its streams in some rebalances (its queues are cleared
+when the flow resumes after a recovery, a fetch that overlaps a rebalance is broken off) and takes the
+holes for offsets that a compaction removed: it commits past them, and the messages are lost. Here a
+hole counts as empty only if the broker itself skipped it in one sequential read. No I/O.
+"""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+
+
+class Offsets:
+    """The fetched offsets of each topic-partition (a place)."""
+
+    def __init__(self) -> None:
+        self._last: dict[Hashable, int] = {}
+        self._first: dict[Hashable, int] = {}
+        self._empty: defaultdict[Hashable, dict[int, int]] = defaultdict(dict)
+
+    def sought(self, place: Hashable, offset: int) -> None:
+        """Note that reading goes on at an offset."""
+        self._last[place] = offset - 1
+
+    def fetched(self, place: Hashable, offsets: Iterable[int]) -> None:
+        """Note offsets that the broker gave, in order; what it skipped is empty."""
+        for offset in offsets:
+            self._first.setdefault(place, offset)
+            expected = self._last.get(place, offset - 1) + 1
+            if offset > expected:
+                self._empty[place][expected] = offset
+            self._last[place] = offset
+
+    def forget(self, place: Hashable) -> None:
+        """Forget a place that is no longer ours."""
+        for kept in (self._last, self._first, self._empty):
+            kept.pop(place, None)
+
+    def first(self, place: Hashable) -> int | None:
+        """Give the first offset fetched since the place became ours."""
+        return self._first.get(place)
+
+    def last(self, place: Hashable) -> int | None:
+        """Give the last offset fetched."""
+        return self._last.get(place)
+
+    def after(self, place: Hashable, offset: int) -> int:
+        """Give the next offset at or after one that may hold a message."""
+        empty = self._empty[place]
+        while offset in empty:
+            offset = empty.pop(offset)
+        return offset
+
+    def settled(self, place: Hashable, base: int, done: set[int]) -> int:
+        """Give the offset up to which all is done, from `base` on; takes what it passed from `done`."""
+        offset = self.after(place, base)
+        while offset in done:
+            done.discard(offset)
+            offset = self.after(place, offset + 1)
+        return offset
