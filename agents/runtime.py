@@ -145,6 +145,7 @@ class Runtime:
             in_flight=self._settings.in_flight,
             generation=lambda: app.consumer_generation_id,
             fatal=fatal,
+            whole=lambda message: app.offsets.take(message.tp, message.offset),
         )
         app.windows.append(window)
         self._metrics.open_messages.labels(name).set_function(lambda: window.open)

@@ -19,6 +19,7 @@ from yarl import URL
 
 from streams.consumer import Consumer
 from streams.guard import Guard, stop_now
+from streams.offsets import Offsets
 from streams.window import Window
 
 DRAIN_S = 8.0
@@ -90,6 +91,13 @@ class App(faust.App):
 
     def _new_producer_transport(self) -> Transport:
         return Transport(self.conf.broker_producer, self)
+
+    @property
+    def offsets(self) -> Offsets:
+        """What the consumer fetched."""
+        consumer: Any = self.consumer
+        offsets: Offsets = consumer.offsets
+        return offsets
 
     async def on_first_start(self) -> None:
         """Do what must be done before anything is consumed (topics, checks), then start."""

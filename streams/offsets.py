@@ -17,10 +17,13 @@ class Offsets:
         self._last: dict[Hashable, int] = {}
         self._first: dict[Hashable, int] = {}
         self._empty: defaultdict[Hashable, dict[int, int]] = defaultdict(dict)
+        self._next: dict[Hashable, int] = {}
+        self._skips: defaultdict[Hashable, dict[int, int]] = defaultdict(dict)
 
     def sought(self, place: Hashable, offset: int) -> None:
         """Note that reading goes on at an offset."""
         self._last[place] = offset - 1
+        self._next[place] = offset
 
     def fetched(self, place: Hashable, offsets: Iterable[int]) -> None:
         """Note offsets that the broker gave, in order; what it skipped is empty."""
@@ -29,12 +32,23 @@ class Offsets:
             expected = self._last.get(place, offset - 1) + 1
             if offset > expected:
                 self._empty[place][expected] = offset
+                self._skips[place][expected] = offset
+            self._next.setdefault(place, offset)
             self._last[place] = offset
 
     def forget(self, place: Hashable) -> None:
         """Forget a place that is no longer ours."""
-        for kept in (self._last, self._first, self._empty):
+        for kept in (self._last, self._first, self._empty, self._next, self._skips):
             kept.pop(place, None)
+
+    def take(self, place: Hashable, offset: int) -> bool:
+        """Note that a message reached its stream; tell whether none before it got lost on the way."""
+        expected, skips = self._next.get(place, offset), self._skips[place]
+        while expected in skips and expected < offset:
+            expected = skips.pop(expected)
+        whole = offset <= expected
+        self._next[place] = max(expected, offset + 1)
+        return whole
 
     def first(self, place: Hashable) -> int | None:
         """Give the first offset fetched since the place became ours."""

@@ -32,7 +32,8 @@ class Window:
     """Runs `handle` for each event; acknowledges events in order, each once.
 
     A handler that raises has not settled its message, and going on would lose it: `fatal` is called
-    with the exception and must not return to normal work.
+    with the exception and must not return to normal work. `whole` tells whether no message before
+    this one got lost on its way from the fetcher.
     """
 
     def __init__(
@@ -42,10 +43,12 @@ class Window:
         in_flight: int,
         generation: Callable[[], int],
         fatal: Callable[[BaseException], None],
+        whole: Callable[[Any], bool] = lambda _: True,
     ) -> None:
         self._handle = handle
         self._generation = generation
         self._fatal = fatal
+        self._whole = whole
         self._limit = in_flight * 4
         self._slots = asyncio.Semaphore(in_flight)
         self._room = asyncio.Event()
@@ -86,6 +89,10 @@ class Window:
         message = event.message
         if self._draining or message.generation_id != self._generation():
             return  # of an assignment that is gone: it is delivered again, here or elsewhere
+        if not self._whole(message):
+            # To go on would handle this one before the one that got lost, and break the key's order.
+            self._fatal(FatalError("a message got lost between the fetcher and the stream"))
+            return
         entry = self._ledger.begin(message.tp, event)
         if self._ledger.size >= self._limit:
             self._room.clear()

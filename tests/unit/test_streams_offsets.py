@@ -1,0 +1,53 @@
+"""Offsets: what the broker skipped is empty, what got lost on the way is not."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.offsets import Offsets
+
+PLACE = ("scan-jobs", 0)
+SORTED = st.lists(st.integers(0, 60), unique=True, min_size=1).map(sorted)
+
+
+@given(SORTED, st.data())
+def test_a_commit_passes_nothing_that_is_not_done(stored: list[int], data: st.DataObject) -> None:
+    offsets = Offsets()
+    offsets.sought(PLACE, 0)
+    offsets.fetched(PLACE, stored)
+    done = data.draw(st.sets(st.sampled_from(stored)))
+    settled = offsets.settled(PLACE, 0, set(done))
+    open_ones = [offset for offset in stored if offset not in done]
+    assert all(offset >= settled for offset in open_ones)
+    if open_ones:
+        assert settled == open_ones[0]
+
+
+@given(SORTED, st.data())
+def test_a_message_that_got_lost_on_the_way_is_seen_by_the_next(
+    stored: list[int], data: st.DataObject
+) -> None:
+    offsets = Offsets()
+    offsets.sought(PLACE, 0)
+    offsets.fetched(PLACE, stored)
+    lost = data.draw(st.sampled_from([*stored, None]))
+    told = [offsets.take(PLACE, offset) for offset in stored if offset != lost]
+    after = [offset for offset in stored if lost is not None and offset > lost]
+    assert told.count(False) == (1 if after else 0)
+
+
+def test_after_a_seek_back_messages_come_again() -> None:
+    offsets = Offsets()
+    offsets.sought(PLACE, 5)
+    offsets.fetched(PLACE, [5, 6, 7])
+    assert offsets.take(PLACE, 5)
+    offsets.sought(PLACE, 5)
+    offsets.fetched(PLACE, [5, 6, 7])
+    assert [offsets.take(PLACE, offset) for offset in (5, 6, 7)] == [True, True, True]
+
+
+def test_a_new_topic_begins_anywhere() -> None:
+    offsets = Offsets()
+    offsets.fetched(PLACE, [9, 10])
+    assert offsets.first(PLACE) == 9
+    assert offsets.take(PLACE, 9)
+    assert not offsets.take(PLACE, 11)
