@@ -28,7 +28,12 @@ class Message(BaseModel):
     """Base of everything that travels: unknown fields are tolerated, instances never change."""
 
     model_config = ConfigDict(
-        extra="ignore", frozen=True, populate_by_name=True, hide_input_in_errors=True
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+        # A row that was written can be read back, also that of a job refused for such a number.
+        ser_json_inf_nan="constants",
     )
 
     @classmethod

@@ -68,15 +68,18 @@ class Consumer(driver.Consumer):
         """
         app: Any = self.app
         await app.drain()
+        self.offsets.restart()
         self._unacked_messages.clear()
         await self.commit_and_end_transactions()
 
     # What was fetched, and from where: see streams/offsets.py.
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109
+        seeks = self.offsets.seeks
         records = await super()._getmany(active_partitions, timeout)
+        sure = seeks == self.offsets.seeks
         for place, messages in (records or {}).items():
-            self.offsets.fetched(place, (message.offset for message in messages))
+            self.offsets.fetched(place, (message.offset for message in messages), sure=sure)
         return records
 
     async def _seek(self, partition: TP, offset: int) -> None:

@@ -42,12 +42,25 @@ class DeadLetters:
         try:
             await self._outbox.deliver(wire.DEAD_LETTERS, inbound.key, value, headers)
         except PermanentError:
-            value = value or b""
-            headers += [
-                (wire.DEAD_STUB_SIZE, str(len(value)).encode()),
-                (wire.DEAD_STUB_SHA256, sha256(value).hexdigest().encode()),
-            ]
-            await self._outbox.deliver(wire.DEAD_LETTERS, inbound.key, value[:STUB_BYTES], headers)
+            await self._send_stub(inbound, value or b"", self._headers(inbound, error, stage))
+
+    async def _send_stub(
+        self, inbound: Inbound, value: bytes, own: list[tuple[str, bytes | None]]
+    ) -> None:
+        """Send the beginning of all parts: compressed, a small message may hold a huge header or key."""
+        kept: list[tuple[str, bytes | None]] = []
+        room = STUB_BYTES
+        for name, content in inbound.headers:
+            room -= len(name) + len(content or b"")
+            if room < 0:
+                break
+            kept.append((name, content))
+        own += [
+            (wire.DEAD_STUB_SIZE, str(len(value)).encode()),
+            (wire.DEAD_STUB_SHA256, sha256(value).hexdigest().encode()),
+        ]
+        key = None if inbound.key is None else inbound.key[:STUB_BYTES]
+        await self._outbox.deliver(wire.DEAD_LETTERS, key, value[:STUB_BYTES], [*kept, *own])
 
     def _headers(
         self, inbound: Inbound, error: PoisonError, stage: str

@@ -17,20 +17,26 @@ class Offsets:
         self._last: dict[Hashable, int] = {}
         self._first: dict[Hashable, int] = {}
         self._empty: defaultdict[Hashable, dict[int, int]] = defaultdict(dict)
+        self.seeks = 0
         self._next: dict[Hashable, int] = {}
         self._skips: defaultdict[Hashable, dict[int, int]] = defaultdict(dict)
 
     def sought(self, place: Hashable, offset: int) -> None:
         """Note that reading goes on at an offset."""
+        self.seeks += 1
         self._last[place] = offset - 1
-        self._next[place] = offset
+        # Not lowered by a seek back: what was taken already comes twice then, and that is fine.
+        self._next.setdefault(place, offset)
 
-    def fetched(self, place: Hashable, offsets: Iterable[int]) -> None:
-        """Note offsets that the broker gave, in order; what it skipped is empty."""
-        for offset in offsets:
+    def fetched(self, place: Hashable, offsets: Iterable[int], *, sure: bool = True) -> None:
+        """Note offsets that the broker gave, in order; what it skipped is empty.
+
+        Not `sure`: a seek was made meanwhile, and nobody knows from where the first one was read.
+        """
+        for number, offset in enumerate(offsets):
             self._first.setdefault(place, offset)
             expected = self._last.get(place, offset - 1) + 1
-            if offset > expected:
+            if offset > expected and (sure or number > 0):
                 self._empty[place][expected] = offset
                 self._skips[place][expected] = offset
             self._next.setdefault(place, offset)
@@ -40,6 +46,11 @@ class Offsets:
         """Forget a place that is no longer ours."""
         for kept in (self._last, self._first, self._empty, self._next, self._skips):
             kept.pop(place, None)
+
+    def restart(self) -> None:
+        """Expect everything anew: the windows left what they had not begun, and it comes again."""
+        self._next.clear()
+        self._skips.clear()
 
     def take(self, place: Hashable, offset: int) -> bool:
         """Note that a message reached its stream; tell whether none before it got lost on the way."""

@@ -149,7 +149,10 @@ class TaskPoster:
         rewrite: Callable[[bytes, int | str], bytes] = scan_request
         if len(task) > LARGE:
             return await asyncio.to_thread(rewrite, task, row.record_id)
-        return rewrite(task, row.record_id)
+        try:
+            return rewrite(task, row.record_id)
+        except (orjson.JSONDecodeError, LookupError, TypeError):
+            raise PoisonError("a device task that is none of ours", Cause.INVALID) from None
 
     def _write(self, partition: int, row: RequestRow) -> Write:
         return self._requests.put(partition, request_key(row.job.device_id, row.request_id), row)

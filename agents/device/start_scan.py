@@ -153,6 +153,7 @@ class ScanStarter:
         """Make the record; if it may have been begun before, look for it first and adopt it."""
         exams = self._tools.managers.exams
         if not fresh:
+            self._tools.go_on()
             listed = self._health.ask(exams, row.request_id, exams.list_records(row.job.job_id))
             found = decide.pick_record(await listed, row)
             if found is not None:

@@ -79,6 +79,10 @@ class RecordAgent:
         before = row or decide.first_seen(step, now)
         after, announcements = decide.told_by_device(before, step, now, gateway=gateway)
         await book.announce(after, announcements)
+        if decide.is_settled(after, step):
+            # Evidence overtook the news: the device's aggregate still takes the scan for UNKNOWN.
+            settled = after.model_copy(update={"attempt": step.attempt or 0})
+            await book.settle_unknown(settled, started=True)
         if row is None or after != before:
             await book.write(partition, after, durable=True)
         record = record_key(step.record_id)
@@ -140,6 +144,9 @@ class RecordAgent:
         book, record = self._book, record_key(row.scan.record_id)
         most = {WorkKind.TELL: MOST_TELLS}.get(item.kind, MOST_LOOKS)
         bounded = item.kind is WorkKind.TELL or failure.cause is not None
+        if item.watch and row.state.final:
+            await book.finish(partition, record, name)
+            return
         if failure.again and not (bounded and item.tries + 1 >= most):
             await self._later(partition, record, name, item)
             if item.tries == 0 and not item.watch:
@@ -193,7 +200,7 @@ class RecordAgent:
 
 
 def _spare(spares: tuple[int | str, ...]) -> Announcement:
-    named = ", ".join(str(spare) for spare in spares)
+    named = ", ".join(str(spare) for spare in spares[:20])
     return Announcement(
         event=EventKind.CONFLICT,
         unique=f"spare/{named}",

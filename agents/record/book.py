@@ -16,8 +16,8 @@ from streams.intake import is_in_place, reroute
 from streams.openwork import OpenWork
 from streams.tables import DurableTable
 
-KEPT_BYTES: Final = 262_144
-"""Largest message that is kept in a row: rows stay far below the broker's limit."""
+KEPT_BYTES: Final = 1_100_000
+"""Largest message that is kept in a row: any input; in base64 far below a changelog's 4 MiB."""
 MOST_EARLY: Final = 64
 """Messages kept for one record that is not known yet."""
 MOST_OPEN: Final = 20_000

@@ -117,6 +117,11 @@ def told_by_device(
     return move(row, state, now_ms, gateway=gateway, cause=step.cause, advice=step.advice)
 
 
+def is_settled(row: ScanRow, step: RecordStep) -> bool:
+    """Tell whether a scan that its device's aggregate calls UNKNOWN was started, as is known here."""
+    return step.state is S.UNKNOWN and _RANK[S.STARTED] <= _RANK[row.state] < _RANK[S.FAILED]
+
+
 class Answer(NamedTuple):
     """What becomes of a command; `started` is told to the device's aggregate, None = nothing is."""
 

@@ -1,5 +1,7 @@
 """What a reconstruction worker reports: its images are copied, checked, registered (promises 7, 10)."""
 
+import asyncio
+
 from agents.record import decide
 from agents.record.book import Book, keep
 from agents.record.state import FileKind, FileRow, ScanRow, WorkItem, WorkKind
@@ -104,8 +106,9 @@ class RecoResults:
                 reco_job_id=item.reco_job_id,
             )
             number = max(number, image.number + 1)
-            await book.files.add(partition, record, image)
             rows.append(image)
+        # Side by side: one after the other would hold the slot for longer than a stop may wait.
+        await asyncio.gather(*(book.files.add(partition, record, image) for image in rows))
         row = row.model_copy(update={"files": number})
         gateway = book.tools.settings.gateway
         row, moved = decide.move(row, ScanState.COMPLETED, book.now_ms(), gateway=gateway)

@@ -18,7 +18,9 @@ async def test_a_sequence_of_10_mb_reaches_the_scanner(house: House) -> None:
     )  # fmt: skip
     await house.history.reaches(request, "COMPLETED", timeout_s=60)
     [task] = [
-        m for m in house.history.messages[wire.DEVICE_TASKS] if m.header["request-id"] == request
+        m
+        for m in house.history.messages[wire.DEVICE_TASKS]
+        if m.header.get("request-id") == request
     ]
     assert len(task.value or b"") > 10 * MB
 

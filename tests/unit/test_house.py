@@ -143,7 +143,7 @@ class Watched(type(os.environ)):
 
     def _note(self, name):
         who = caller()
-        if who.startswith(root):
+        if who.startswith(root) and "site-packages" not in who:  # .venv lies below the root
             seen.append(f"{who} reads {name}")
 
     def __getitem__(self, name):

@@ -45,6 +45,18 @@ def test_after_a_seek_back_messages_come_again() -> None:
     assert [offsets.take(PLACE, offset) for offset in (5, 6, 7)] == [True, True, True]
 
 
+def test_what_was_taken_before_a_seek_back_is_no_reason_to_stop() -> None:
+    """At the end of a recovery Faust reads on, and then seeks to the committed offsets."""
+    offsets = Offsets()
+    offsets.sought(PLACE, 5)
+    offsets.fetched(PLACE, [5, 6, 7, 8])
+    assert offsets.take(PLACE, 5)
+    offsets.sought(PLACE, 5)
+    offsets.fetched(PLACE, [8], sure=False)
+    assert offsets.take(PLACE, 6)
+    assert offsets.settled(PLACE, 5, {5}) == 6
+
+
 def test_a_new_topic_begins_anywhere() -> None:
     offsets = Offsets()
     offsets.fetched(PLACE, [9, 10])
