@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench-smoke chaos lock clean
+.PHONY: help demo test test-chaos lint format bench-smoke chaos lock clean
 # Someone else's packages must not be found before those of .venv.
 unexport PYTHONPATH PYTHONHOME
 # `make PYTHON=/path/to/python3` picks the Python that .venv is made with.
@@ -27,8 +27,10 @@ demo: $(READY) ## Six scans on two simulated scanners through a real Kafka, to a
 	@$(RUN) -m sandbox.demo $(ARGS)
 
 test: lint ## Check style and types, then run all tests, with a real broker.
-	@# Two at a time: most of a test is waiting. The chaos run is alone, so that its faults are its own.
+	@# Two at a time: most of a test is waiting.
 	$(call timed,tests,$(RUN) -m pytest -n 2 --dist loadfile --ignore tests/chaos $(ARGS))
+
+test-chaos: $(READY) ## A short chaos run of all kinds of faults, and the checker seen to fail (5 min).
 	$(call timed,chaos,$(RUN) -m pytest tests/chaos)
 
 lint: $(READY) ## Check style, format and types.

@@ -53,12 +53,15 @@ class Offsets:
         self._skips.clear()
 
     def take(self, place: Hashable, offset: int) -> bool:
-        """Note that a message reached its stream; tell whether none before it got lost on the way."""
+        """Note that a message reached its stream; tell whether none before it is missing.
+
+        Where one is, this one is not noted: it is to be left, and comes again after the missing one.
+        """
         expected, skips = self._next.get(place, offset), self._skips[place]
         while expected in skips and expected < offset:
             expected = skips.pop(expected)
         whole = offset <= expected
-        self._next[place] = max(expected, offset + 1)
+        self._next[place] = max(expected, offset + 1) if whole else expected
         return whole
 
     def first(self, place: Hashable) -> int | None:

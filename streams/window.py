@@ -90,8 +90,9 @@ class Window:
         if self._draining or message.generation_id != self._generation():
             return  # of an assignment that is gone: it is delivered again, here or elsewhere
         if not self._whole(message):
-            # To go on would handle this one before the one that got lost, and break the key's order.
-            self._fatal(FatalError("a message got lost between the fetcher and the stream"))
+            # One before it was dropped on the way. To go on would break the key's order, so it is left:
+            # mostly Faust seeks back at once (the end of a recovery); where it does not, the consumer
+            # notices that nothing goes on (streams/consumer.py), and the worker ends.
             return
         entry = self._ledger.begin(message.tp, event)
         if self._ledger.size >= self._limit:

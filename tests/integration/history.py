@@ -71,7 +71,7 @@ class History:
         if self._reader is None:
             return
         self._reader.cancel()
-        with suppress(asyncio.CancelledError):
+        with suppress(asyncio.CancelledError, KafkaError):
             await self._reader
         # A shared house may stand idle while other tests hold the loop: a fetch of aiokafka that timed
         # out meanwhile ends its stop() with the fetch's own CancelledError.
