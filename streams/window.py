@@ -8,20 +8,10 @@ window stops the whole worker, as all topics share one fetch loop.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from typing import Any, Protocol
+from typing import Any
 
 from models.errors import FatalError
 from streams.ledger import Entry, Ledger
-
-
-class MessageLike(Protocol):
-    """What the window needs to know of a Kafka message."""
-
-    tp: Any
-    partition: int
-    offset: int
-    key: bytes | None
-    generation_id: int
 
 
 class LeftError(Exception):
