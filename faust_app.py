@@ -20,6 +20,8 @@ from streams.guard import Guard
 from streams.topics import Topics
 
 SESSION_S = 10.0
+POLL_RECORDS = 500
+"""Messages taken over at once: the window has room for more than these (streams/window.py)."""
 
 
 def read_settings() -> Settings:
@@ -61,6 +63,7 @@ def make_app(settings: Settings, topics: Topics, clock: Clock) -> App:
         broker_request_timeout=30.0,
         broker_commit_interval=0.5,
         consumer_auto_offset_reset="earliest",
+        broker_max_poll_records=POLL_RECORDS,
         consumer_group_instance_id=instance_id(settings, topics),
         producer_max_batch_size=1_048_576,
         producer_max_request_size=34 * 1024 * 1024,

@@ -112,7 +112,7 @@ class Settings(BaseModel):
     in_flight: int = Field(100, ge=1, le=10_000)
     """Messages that one aggregate works on at once."""
     file_tasks: int = Field(4, ge=1, le=64)
-    """Files that are copied, checked or served at once."""
+    """Files that are copied and checked at once; as many are served beside them."""
 
     clock_offset_s: float = 0.0
     """Steps the worker's wall clock; for the chaos run, which shows that a wrong clock does no harm."""

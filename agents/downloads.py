@@ -1,9 +1,10 @@
 """Downloads: whoever asks gets a record's image, raw data or state on `result-chunks`.
 
-This agent only reads. A request is acknowledged at once and served by bounded background tasks; a
-requester that sees no end asks again.
+This agent only reads. A request is acknowledged at once and served by bounded background tasks, of
+which copies know nothing: they have a pool of their own. A requester that sees no end asks again.
 """
 
+from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -11,7 +12,7 @@ from typing import Final
 
 from agents.record.files import RecordFiles
 from agents.record.state import FileKind, FileRow, ScanRow
-from agents.tools import Tools, record_key
+from agents.tools import Pool, Tools, record_key
 from datalake import Found
 from models import wire
 from models.errors import PoisonError, ScanHubError
@@ -38,12 +39,21 @@ MOST_FILES_TOLD: Final = 256
 
 
 class Downloads:
-    """Answers ResultRequests."""
+    """Answers ResultRequests; `owns` tells whether a partition's rows can be read here, now."""
 
-    def __init__(self, tools: Tools, scans: DurableTable[ScanRow], files: RecordFiles) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        scans: DurableTable[ScanRow],
+        files: RecordFiles,
+        pool: Pool,
+        owns: Callable[[int], bool],
+    ) -> None:
         self._tools = tools
         self._scans = scans
         self._files = files
+        self._pool = pool
+        self._owns = owns
 
     async def handle(self, inbound: Inbound) -> None:
         """Settle one request."""
@@ -57,7 +67,7 @@ class Downloads:
             await reroute(inbound, owner, self._tools.partitions, self._tools.outbox)
             return
         partition = inbound.partition
-        if len(self._tools.files) >= MOST_WAITING:
+        if len(self._pool) >= MOST_WAITING:
             await self._answer(
                 request, AnswerStatus.REFUSED, reason="too many downloads wait: ask again later"
             )
@@ -66,9 +76,13 @@ class Downloads:
         async def serve() -> None:
             await self._serve(partition, request)
 
-        self._tools.files.submit(f"serve/{request.request_id}/{inbound.here}", serve)
+        self._pool.submit(f"serve/{request.request_id}/{inbound.here}", serve)
 
     async def _serve(self, partition: int, request: ResultRequest) -> None:
+        if not self._owns(partition):
+            # It waited over a rebalance. An empty table would answer "missing", as if it were so;
+            # nobody answers, the requester asks again, and the owner serves it.
+            return
         record = record_key(request.record_id)
         row = self._scans.get(partition, record)
         if row is None:

@@ -82,7 +82,7 @@ class Runtime:
         managers = open_managers()
 
         async def close() -> None:
-            await tools.files.close()
+            await asyncio.gather(tools.files.close(), serving.close())
             await managers.close()
 
         app.after_stop = close
@@ -113,7 +113,11 @@ class Runtime:
         )
         self._agent("device", device.TOPICS, self._devices.handle)
         self._agent("record", record.TOPICS, self._records.handle)
-        self._agent("downloads", downloads.TOPICS, Downloads(tools, scans, files).handle)
+        serving = Pool(settings.file_tasks, fatal)
+        served = Downloads(
+            tools, scans, files, serving, lambda place: self._owned and scans.owns(place)
+        )
+        self._agent("downloads", downloads.TOPICS, served.handle)
         app.before_start = self._before_start
         app.on_drained = self._disowned
         app.timer(TICK_S)(self._tick)
@@ -129,16 +133,21 @@ class Runtime:
         )
         if name == TABLES[-1]:
             table.on_recover(self._recovered)  # called when all tables are recovered
-        return DurableTable(table, model, self._outbox, fatal)
+        durable = DurableTable(table, model, self._outbox, fatal)
+        self._app.durables.append(durable)
+        return durable
 
     def _agent(
-        self, name: str, logical: tuple[str, ...], handle: Callable[[Inbound], Awaitable[None]]
+        self,
+        name: str,
+        logical: tuple[str, ...],
+        handle: Callable[[Inbound], Awaitable[Awaitable[Any] | None]],
     ) -> None:
         names = {self._topics[topic]: topic for topic in logical}
         app = self._app
 
-        async def settle(event: Any) -> None:
-            await handle(Inbound.of(event, names[event.message.topic]))
+        async def settle(event: Any) -> Awaitable[Any] | None:
+            return await handle(Inbound.of(event, names[event.message.topic]))
 
         window = Window(
             settle,

@@ -140,11 +140,11 @@ class Tools:
     async def settle(
         self,
         inbound: Inbound,
-        handler: Callable[[Inbound], Awaitable[None]],
+        handler: Callable[[Inbound], Awaitable[Awaitable[Any] | None]],
         *,
         bugs_are_fatal: bool = False,
-    ) -> None:
-        """Let a handler settle a message, whatever is in it.
+    ) -> Awaitable[Any] | None:
+        """Let a handler settle a message, whatever is in it; gives what it left to be awaited.
 
         A message that is at fault becomes a dead letter. So does one that met a bug of ours, with
         the place of the bug in the log but no text of the exception, which may hold input. Where a
@@ -152,8 +152,9 @@ class Tools:
         stops instead, and the message comes again.
         """
         began = self.clock.monotonic()
+        rest = None
         try:
-            await handler(inbound)
+            rest = await handler(inbound)
         except PoisonError as error:
             await self.dead_letters.bury(inbound, error, stage=handler.__name__)
         except (FatalError, LeftError):
@@ -171,6 +172,7 @@ class Tools:
             )
         self.metrics.messages.labels(inbound.topic).inc()
         self.metrics.seconds.labels(inbound.topic).observe(self.clock.monotonic() - began)
+        return rest
 
 
 def request_mark(request_id: str, device_id: str) -> str:

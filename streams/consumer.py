@@ -3,6 +3,7 @@
 Private methods of faust-streaming 0.15.3 and aiokafka 0.14.0 are overridden; pyproject.toml pins both.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
@@ -11,11 +12,14 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
+from streams import parser
 from streams.guard import Guard, stop_now
 from streams.offsets import Offsets
 
 LOOK_S = 5.0
 """How often it is looked for messages that were fetched and got lost inside of Faust."""
+CROWDED_S = 0.02
+"""How long to wait before it is looked again whether a crowded partition has room."""
 LOST_S = 30.0
 """How long such a message may be on its way through Faust's queues."""
 
@@ -24,7 +28,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Tells the guard of each good heartbeat: aiokafka keeps that time in a local variable."""
 
     async def on_start(self) -> None:
-        """Start the consumer and listen to its heartbeats."""
+        """Start the consumer, with a parser that reads any header, and listen to its heartbeats."""
+        parser.install()
         await super().on_start()
         guard: Guard = self.app.guard  # type: ignore[attr-defined]
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - no public way
@@ -75,8 +80,16 @@ class Consumer(driver.Consumer):
     # What was fetched, and from where: see streams/offsets.py.
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109
+        app: Any = self.app
+        crowded = set().union(*(window.crowded for window in app.windows))
+        wanted = active_partitions - crowded if crowded and active_partitions else active_partitions
+        if crowded:
+            timeout = min(timeout, CROWDED_S)
+            if not wanted:  # for aiokafka, no partitions means all
+                await asyncio.sleep(timeout)
+                return {}
         seeks = self.offsets.seeks
-        records = await super()._getmany(active_partitions, timeout)
+        records = await super()._getmany(wanted, timeout)
         sure = seeks == self.offsets.seeks
         for place, messages in (records or {}).items():
             self.offsets.fetched(place, (message.offset for message in messages), sure=sure)

@@ -1,13 +1,14 @@
 """Faust, made to keep the promises: what is overridden, and which trap each override closes.
 
 Private methods of faust-streaming 0.15.3 and aiokafka 0.14.0 are overridden here, in
-streams/consumer.py, and nowhere else;
-pyproject.toml pins both. The traps are told in docs/architecture.md.
+streams/consumer.py and in streams/parser.py, and nowhere else; pyproject.toml pins both.
+The traps are told in docs/architecture.md.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import cached_property
+from time import monotonic
 from typing import Any, ClassVar
 
 import faust
@@ -20,6 +21,7 @@ from yarl import URL
 from streams.consumer import Consumer
 from streams.guard import Guard, stop_now
 from streams.offsets import Offsets
+from streams.tables import DurableTable
 from streams.window import Window
 
 DRAIN_S = 8.0
@@ -69,6 +71,7 @@ class App(faust.App):
 
     guard: Guard
     windows: list[Window]
+    durables: list[DurableTable[Any]]
     before_start: Callable[[], Awaitable[None]] | None = None
     after_stop: Callable[[], Awaitable[None]] | None = None
     on_drained: Callable[[], None] | None = None
@@ -78,6 +81,7 @@ class App(faust.App):
     def __init__(self, *args: Any, guard: Guard, **kwargs: Any) -> None:
         self.guard = guard
         self.windows = []
+        self.durables = []
         self.owned = False
         super().__init__(*args, **kwargs)
 
@@ -112,12 +116,15 @@ class App(faust.App):
             await self.after_stop()
 
     async def drain(self) -> None:
-        """Let all windows finish what they began; ends the process if they can't.
+        """Let all windows finish what they began, and tables what they write; else the process ends.
 
         Called when partitions are about to go (rebalance) and when the worker stops.
         """
+        until = monotonic() + DRAIN_S
         done = await asyncio.gather(*(window.drain(DRAIN_S) for window in self.windows))
-        if not all(done):
+        left_s = until - monotonic()
+        written = await asyncio.gather(*(table.drain(left_s) for table in self.durables))
+        if not all((*done, *written)):
             stop_now("attempts in flight did not end in time: stopped, what was open comes again")
         # Nothing runs now and nothing is owned until the next assignment.
         self.guard.suspend()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
@@ -61,6 +62,15 @@ class Inbound:
         """topic-partition-offset where the message first arrived."""
         moved = self.header.get(wire.REROUTED_FROM)
         return moved.decode("utf-8", "replace")[:400] if moved else self.here
+
+    @cached_property
+    def mark(self) -> str:
+        """Tell this message from all others; the same when it is delivered again, or was moved here.
+
+        Its content counts as well: where it first arrived is a header, so the sender's word.
+        """
+        content = sha256(self.value or b"").hexdigest()
+        return wire.make_id(self.origin, f"mark/{self.topic}", content)
 
     @cached_property
     def born_ms(self) -> int:

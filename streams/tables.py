@@ -46,6 +46,7 @@ class DurableTable(Generic[RowT]):
         self._outbox = outbox
         self._fatal = fatal
         self._order: dict[int, asyncio.Lock] = {}
+        self._open: set[asyncio.Task[Any]] = set()
         self.name: str = table.name
 
     def get(self, partition: int, key: str) -> RowT | None:
@@ -75,6 +76,22 @@ class DurableTable(Generic[RowT]):
                     if key != store.offset_key:
                         yield partition, key.decode(), self._model.from_bytes(value)
 
+    def owns(self, partition: int) -> bool:
+        """Tell whether a partition's rows are this worker's to read: of another, it would see none."""
+        topic = self._table.changelog_topic_name
+        return TP(topic, partition) in self._table.app.assignor.assigned_actives()
+
+    async def drain(self, limit_s: float) -> bool:
+        """Let the writes under way reach the broker; tell whether all did within the limit.
+
+        Not every write is awaited by who made it, and a commit must pass no message whose rows the
+        changelog does not have.
+        """
+        pending = set(self._open)
+        if pending:
+            _, pending = await asyncio.wait(pending, timeout=max(0.0, limit_s))
+        return not pending
+
     def _db(self, partition: int) -> Any:
         # Private, and pinned with the version: Faust's own reads take the partition from the event
         # being handled, which background work does not have.
@@ -87,6 +104,7 @@ class DurableTable(Generic[RowT]):
         else:
             db.put(key, value)
         task = asyncio.create_task(self._send(partition, key, value))
+        self._open.add(task)
         task.add_done_callback(self._seen)
         return Write(task)
 
@@ -102,5 +120,6 @@ class DurableTable(Generic[RowT]):
         return metadata
 
     def _seen(self, task: "asyncio.Task[Any]") -> None:
+        self._open.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fatal(FatalError(f"a write of table {self.name} failed: {error}"))

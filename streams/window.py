@@ -7,11 +7,20 @@ window stops the whole worker, as all topics share one fetch loop.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from typing import Any
+from typing import Any, Final
 
 from models.errors import FatalError
 from streams.ledger import Entry, Ledger
+
+MOST_OF_ONE_KEY: Final = 64
+"""Open messages of one key in one topic-partition from which on no more of that place are fetched. The
+crowd of one key would otherwise fill the window, and everybody behind it would wait for its end."""
+FEW_OF_ONE_KEY: Final = 16
+"""So few are open when fetching goes on."""
+OPEN_PER_SLOT: Final = 20
+"""Messages that may be open for each slot: room for what was fetched before a crowd was noticed."""
 
 
 class LeftError(Exception):
@@ -21,6 +30,9 @@ class LeftError(Exception):
 class Window:
     """Runs `handle` for each event; acknowledges events in order, each once.
 
+    What `handle` returns, if anything, is awaited before the event counts as done, while the next of
+    the same key goes on: acknowledgements of the broker, on which nothing that follows depends.
+
     A handler that raises has not settled its message, and going on would lose it: `fatal` is called
     with the exception and must not return to normal work. `whole` tells whether no message before
     this one got lost on its way from the fetcher.
@@ -28,7 +40,7 @@ class Window:
 
     def __init__(
         self,
-        handle: Callable[[Any], Awaitable[None]],
+        handle: Callable[[Any], Awaitable[Awaitable[Any] | None]],
         *,
         in_flight: int,
         generation: Callable[[], int],
@@ -39,12 +51,14 @@ class Window:
         self._generation = generation
         self._fatal = fatal
         self._whole = whole
-        self._limit = in_flight * 4
+        self._limit = in_flight * OPEN_PER_SLOT
         self._slots = asyncio.Semaphore(in_flight)
         self._room = asyncio.Event()
         self._room.set()
         self._ledger: Ledger[Any] = Ledger()
-        self._tails: dict[Hashable, asyncio.Task[None]] = {}
+        self._tails: dict[Hashable, asyncio.Future[None]] = {}
+        self._of_key: Counter[tuple[Hashable, Hashable]] = Counter()
+        self._crowds: set[tuple[Hashable, Hashable]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._acknowledge: Callable[[Any], Awaitable[Any]]
         self._draining = False
@@ -60,6 +74,11 @@ class Window:
     def open(self) -> int:
         """How many messages came and are not acknowledged."""
         return self._ledger.size
+
+    @property
+    def crowded(self) -> set[Hashable]:
+        """The topic-partitions from which nothing more is to be fetched now."""
+        return {place for place, _ in self._crowds}
 
     async def run(
         self, events: AsyncIterator[Any], acknowledge: Callable[[Any], Awaitable[Any]]
@@ -92,12 +111,23 @@ class Window:
             if message.key is None
             else (message.partition, message.key)
         )
-        task = asyncio.create_task(self._work(event, entry, self._tails.get(key)))
-        self._tails[key] = task
+        counted = (message.tp, key)
+        self._of_key[counted] += 1
+        if self._of_key[counted] >= MOST_OF_ONE_KEY:
+            self._crowds.add(counted)
+        before = self._tails.get(key)
+        turn = self._tails[key] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._work(event, entry, before, turn))
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(done, key))
+        task.add_done_callback(lambda done: self._ended(done, key, turn, counted))
 
-    async def _work(self, event: Any, entry: Entry[Any], before: asyncio.Task[None] | None) -> None:
+    async def _work(
+        self,
+        event: Any,
+        entry: Entry[Any],
+        before: asyncio.Future[None] | None,
+        turn: asyncio.Future[None],
+    ) -> None:
         if before is not None:
             await asyncio.wait([before])
         async with self._slots:
@@ -105,20 +135,34 @@ class Window:
                 return  # not begun, so it may be left: un-acknowledged, it comes again
             self.working += 1
             try:
-                await self._handle(event)
+                rest = await self._handle(event)
             except LeftError:
                 return
             finally:
                 self.working -= 1
+        turn.set_result(None)
+        if rest is not None:
+            await rest
         for ready in self._ledger.finish(entry):
             if ready.message.generation_id == self._generation():
                 await self._acknowledge(ready)
         if self._ledger.size < self._limit:
             self._room.set()
 
-    def _ended(self, task: asyncio.Task[None], key: Hashable) -> None:
+    def _ended(
+        self,
+        task: asyncio.Task[None],
+        key: Hashable,
+        turn: asyncio.Future[None],
+        counted: tuple[Hashable, Hashable],
+    ) -> None:
         self._tasks.discard(task)
-        if self._tails.get(key) is task:
+        self._of_key[counted] -= 1
+        if self._of_key[counted] <= FEW_OF_ONE_KEY:
+            self._crowds.discard(counted)
+        if self._of_key[counted] == 0:
+            del self._of_key[counted]
+        if self._tails.get(key) is turn:
             del self._tails[key]
         if task.cancelled():
             # Not by us: something that it waited for was cancelled, and its message is not settled.
@@ -126,6 +170,8 @@ class Window:
                 self._fatal(FatalError("a handler was cancelled"))
         elif (error := task.exception()) is not None:
             self._fatal(error)
+        if not turn.done():
+            turn.set_result(None)  # last: what follows finds the worker stopping, or leaves as well
 
     async def drain(self, limit_s: float) -> bool:
         """Begin nothing more, let what runs finish; tell whether all did within the limit.

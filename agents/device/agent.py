@@ -1,5 +1,8 @@
 """The device's agent: one stream of all topics that are keyed by device, one at a time for each."""
 
+from collections.abc import Awaitable
+from typing import Any
+
 from agents.device.parking import Parking
 from agents.device.post_device_task import TaskPoster
 from agents.device.start_scan import ScanStarter
@@ -36,9 +39,9 @@ class DeviceAgent:
             wire.DEVICE_STEPS: self.step,
         }
 
-    async def handle(self, inbound: Inbound) -> None:
-        """Settle one message."""
-        await self._tools.settle(
+    async def handle(self, inbound: Inbound) -> Awaitable[Any] | None:
+        """Settle one message; gives what is still to be awaited."""
+        return await self._tools.settle(
             inbound,
             self._handlers[inbound.topic],
             bugs_are_fatal=inbound.topic == wire.DEVICE_TASKS,

@@ -10,6 +10,7 @@ from agents.tools import Tools
 from models import wire
 from models.steps import DeviceStep, DeviceStepKind
 from streams.openwork import OpenWork, back_off_ms
+from streams.tables import Write
 
 
 class Parking:
@@ -47,6 +48,11 @@ class Parking:
         )
         await self._put(partition, row, parked)
         return parked
+
+    def line_up(self, partition: int, row: RequestRow, reason: str) -> Write:
+        """Park a job that just came behind others; it is in its place at once."""
+        parked = ParkedRow(request_id=row.request_id, reason=reason)
+        return self._work.put(partition, row.job.device_id, PARKED + row.order, parked)
 
     async def keep(self, partition: int, row: RequestRow, within_ms: int = 30_000) -> None:
         """Keep a job's parked row while its START is on its way; should that get lost, it wakes."""

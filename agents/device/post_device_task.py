@@ -8,7 +8,8 @@ import orjson
 from agents.device import decide
 from agents.device.breaker import DeviceBreaker
 from agents.device.parking import Parking
-from agents.device.start_scan import ScanStarter, task_id
+from agents.device.saying import BEHIND, task_id
+from agents.device.start_scan import ScanStarter
 from agents.device.state import RequestRow, request_key
 from agents.tools import Tools
 from managers import Address
@@ -74,7 +75,7 @@ class TaskPoster:
         partition, tools = inbound.partition, self._tools
         device_id = row.job.device_id
         if self._parking.must_wait(partition, row):
-            await self._starter.park(partition, row, "jobs before it wait")
+            await self._starter.park(partition, row, BEHIND)
             return
         if self._breaker.open(device_id):
             await self._starter.park(partition, row, "the device did not answer a moment ago")

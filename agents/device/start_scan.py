@@ -1,11 +1,14 @@
 """From a scan job to a DeviceTask: accept, enrich, make the record, send (design: way of a scan job)."""
 
 import asyncio
+from collections.abc import Awaitable
+from typing import Any
 
 from agents.device import decide
 from agents.device.decide import Arrival
 from agents.device.health import Health
 from agents.device.parking import Parking
+from agents.device.saying import BEHIND, accepted, lined_up, parked_unique, task_id
 from agents.device.state import RequestRow, request_key
 from agents.tools import Announcement, Tools, changed, record_key
 from managers import Sequence
@@ -31,21 +34,24 @@ class ScanStarter:
         self._parking = parking
         self._health = Health(tools.clock.monotonic)
 
-    async def start_scan(self, inbound: Inbound) -> None:
-        """Accept a scan job and take it as far as it goes now.
+    async def start_scan(self, inbound: Inbound) -> Awaitable[Any] | None:
+        """Accept a scan job and take it as far as it goes now; gives what is still to be awaited.
 
         Raises PoisonError for what is no ScanJob, or takes a request id that another job has.
         """
         job = inbound.decode(ScanJob)
         if not is_in_place(inbound, job.device_id, self._tools.partitions):
             await reroute(inbound, job.device_id, self._tools.partitions, self._tools.outbox)
-            return
+            return None
         key = request_key(job.device_id, inbound.request_id)
         row = self._requests.get(inbound.partition, key)
         kind = decide.arrival(row, inbound.origin, decide.body_hash(inbound))
         if row is None:
-            await self._begin(inbound.partition, decide.accept(inbound, job))
-        elif kind is Arrival.AGAIN:
+            return await self._begin(inbound.partition, decide.accept(inbound, job))
+        if kind is Arrival.AGAIN:
+            if row.stage is ScanState.WAITING and row.attempt == 1:
+                # Lined up, and the worker died before it was announced, maybe.
+                await self._announce(row, lined_up(row))
             await self.resume(inbound.partition, row, redelivered=True)
         elif kind is Arrival.REPEATED:
             told = {
@@ -58,6 +64,7 @@ class ScanStarter:
             await self._announce(row, [repeat])
         else:
             raise PoisonError("this request id belongs to another job", Cause.INVALID)
+        return None
 
     async def resume(self, partition: int, row: RequestRow, *, redelivered: bool = False) -> None:
         """Take a known job further, from its stage: after a crash, or when its wait is over.
@@ -66,11 +73,11 @@ class ScanStarter:
         """
         if row.stage in (ScanState.ACCEPTED, ScanState.WAITING, ScanState.QUEUED):
             if self._parking.must_wait(partition, row):
-                await self.park(partition, row, "jobs before it wait")
+                await self.park(partition, row, BEHIND)
             else:
                 await self.advance(partition, row.model_copy(update={"attempt": row.attempt + 1}))
         elif row.stage is ScanState.READY and self._parking.must_wait(partition, row):
-            await self.park(partition, row, "jobs before it wait")
+            await self.park(partition, row, BEHIND)
         elif row.stage is ScanState.READY:
             # The task that may be on its way keeps its id and its place before later jobs' tasks;
             # a new one would make it stale, and a later job would start first.
@@ -80,20 +87,32 @@ class ScanStarter:
         else:
             await self.tell_record(row, row.stage)
 
-    async def _begin(self, partition: int, row: RequestRow) -> None:
+    async def _begin(self, partition: int, row: RequestRow) -> Awaitable[Any] | None:
         settings = self._tools.settings
         problem = decide.refuse(row.job, records=settings.records, dialect=settings.device_dialect)
-        accepted = self._announce(row, [changed(ScanState.ACCEPTED, None, row.job.device_id)])
-        if problem is None and not self._parking.must_wait(partition, row):
+        if problem is None and self._parking.must_wait(partition, row):
+            return self._line_up(partition, row)
+        announced = self._announce(row, [accepted(row)])
+        if problem is None:
             # Side by side: the event goes into its batch first, and nobody waits for it.
             written = self._write(partition, row)
-            await asyncio.gather(accepted, self.advance(partition, row, written))
-            return
-        await accepted
-        if problem is not None:
-            await self.end(partition, row, ScanState.FAILED, problem)
+            await asyncio.gather(announced, self.advance(partition, row, written))
         else:
-            await self.park(partition, row, "jobs before it wait")
+            await announced
+            await self.end(partition, row, ScanState.FAILED, problem)
+        return None
+
+    def _line_up(self, partition: int, row: RequestRow) -> Awaitable[Any]:
+        """Park a new job behind others of its device: all at once, as thousands may come so.
+
+        The device's next message sees the rows and need not wait for the broker. Should the worker
+        die before the events are out, the job comes again, and they are sent then.
+        """
+        row = row.model_copy(update={"stage": ScanState.WAITING, "cause": BEHIND})
+        parked = self._parking.line_up(partition, row, BEHIND)
+        written = self._write(partition, row)
+        announced = self._announce(row, lined_up(row))
+        return asyncio.gather(announced, parked.durable(), written.durable())
 
     async def advance(
         self,
@@ -275,13 +294,3 @@ class ScanStarter:
 
     def _write(self, partition: int, row: RequestRow) -> Write:
         return self._requests.put(partition, request_key(row.job.device_id, row.request_id), row)
-
-
-def task_id(row: RequestRow) -> str:
-    """Give the message-id of a job's newest DeviceTask; an older one is stale."""
-    return wire.make_id(row.request_id, f"device-task/{row.job.device_id}", row.tasks)
-
-
-def parked_unique(row: RequestRow) -> str:
-    """Tell one job's announcements from another's with the same request id on another device."""
-    return f"{row.job.device_id}/{row.attempt}/{row.starts}"

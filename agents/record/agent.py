@@ -53,7 +53,10 @@ class RecordAgent:
         partition, record = inbound.partition, record_key(step.record_id)
         row = self._book.scans.get(partition, record)
         if step.kind is RecordStepKind.SCAN:
-            await self._hear(partition, row, step)
+            if step.scan is None or record_key(step.scan.record_id) != record:
+                raise PoisonError("a step of a scan names its own record's", Cause.INVALID)
+            found = None if row is None else row.before(inbound.mark)
+            await self._hear(partition, found, step, inbound.mark)
             return
         if step.kind is RecordStepKind.COMMAND:
             await self._command(partition, row, step)
@@ -72,19 +75,17 @@ class RecordAgent:
         elif row is not None:
             await self._done(partition, row, step, item)
 
-    async def _hear(self, partition: int, row: ScanRow | None, step: RecordStep) -> None:
+    async def _hear(self, partition: int, row: ScanRow | None, step: RecordStep, mark: str) -> None:
         """Hear how far the device's aggregate is; messages that came early are handled now."""
         book, now = self._book, self._book.now_ms()
         gateway = book.tools.settings.gateway
         before = row or decide.first_seen(step, now)
         after, announcements = decide.told_by_device(before, step, now, gateway=gateway)
-        await book.announce(after, announcements)
         if decide.is_settled(after, step):
             # Evidence overtook the news: the device's aggregate still takes the scan for UNKNOWN.
             settled = after.model_copy(update={"attempt": step.attempt or 0})
             await book.settle_unknown(settled, started=True)
-        if row is None or after != before:
-            await book.write(partition, after, durable=True)
+        await book.settle(partition, before, after, announcements, by=mark, evidence=False)
         record = record_key(step.record_id)
         for name in book.work.names(partition, record, "early/"):
             item = book.work.get(partition, record, name)

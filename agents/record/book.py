@@ -9,6 +9,7 @@ from agents.tools import Announcement, Tools, record_key
 from models import wire
 from models.base import RecordId
 from models.errors import PoisonError
+from models.events import ScanState
 from models.steps import DeviceStep, DeviceStepKind
 from models.wire import Cause
 from streams.inbound import Inbound
@@ -38,8 +39,9 @@ class Book:
         return int(self.tools.clock.wall().timestamp() * 1000)
 
     def scan(self, inbound: Inbound, record_id: RecordId) -> ScanRow | None:
-        """Read a scan's row."""
-        return self.scans.get(inbound.partition, record_key(record_id))
+        """Read a scan's row, as this message finds it, or found it when it ended the scan."""
+        row = self.scans.get(inbound.partition, record_key(record_id))
+        return None if row is None else row.before(inbound.mark)
 
     async def in_place(self, inbound: Inbound, record_id: RecordId) -> bool:
         """Tell whether a message is on its record's partition; if not, it is moved there."""
@@ -85,6 +87,42 @@ class Book:
             device_id=scan.device_id,
             workflow_id=scan.workflow_id,
         )
+
+    async def settle(
+        self,
+        partition: int,
+        before: ScanRow,
+        after: ScanRow,
+        announcements: list[Announcement],
+        *,
+        by: str,
+        durable: bool = True,
+        evidence: bool = True,
+    ) -> None:
+        """Announce what a message (`by`: its mark) did to a scan, and write the row.
+
+        Events come before the row, so that a crash in between repeats them. A final state is the
+        other way round: topics have no common order, so after a crash another message could be
+        handled first, and end the scan once more, otherwise. Its row names the message that ended
+        the scan, which announces it when it comes again (ScanRow.before).
+
+        What the scanner or reconstruction sent is evidence that the scan was started, which the
+        device's aggregate is told if it takes the scan for UNKNOWN.
+        """
+        if evidence and before.state is ScanState.UNKNOWN and after.state is not ScanState.UNKNOWN:
+            await self.settle_unknown(before, started=True)
+        stored = self.scans.get(partition, record_key(after.scan.record_id))
+        ends = after.state.final and not before.state.final
+        if ends:
+            after = after.model_copy(update={"ended_by": by, "ended_from": before.state})
+        elif stored is not None and stored.state.final and not after.state.final:
+            return  # handled again with other settings, it would not end the scan: the end stands
+        else:
+            await self.announce(after, announcements)
+        if after != stored:
+            await self.write(partition, after, durable=durable or ends)
+        if ends:
+            await self.announce(after, announcements)
 
     async def write(self, partition: int, row: ScanRow, *, durable: bool) -> None:
         """Write a scan's row."""

@@ -3,7 +3,6 @@
 from agents.record import decide
 from agents.record.book import Book
 from models.errors import PoisonError
-from models.events import ScanState
 from models.scan import ScanStatus
 from models.wire import Cause
 from streams.inbound import Inbound
@@ -33,9 +32,7 @@ class StatusForwarder:
         changed, announcements = decide.status(
             row, message, inbound.origin, self._book.now_ms(), gateway=gateway
         )
-        await self._book.announce(changed, announcements)
-        if row.state is ScanState.UNKNOWN and changed.state is not ScanState.UNKNOWN:
-            await self._book.settle_unknown(row, started=True)
-        if changed != row:
-            # Not awaited: a redelivered status says the same again.
-            await self._book.write(inbound.partition, changed, durable=False)
+        # A row that is not final is not awaited: a redelivered status says the same again.
+        await self._book.settle(
+            inbound.partition, row, changed, announcements, by=inbound.mark, durable=False
+        )

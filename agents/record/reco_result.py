@@ -40,7 +40,7 @@ class RecoResults:
         if self._book.files.by_reco_job(partition, record, result.reco_job_id) is None:
             raise PoisonError("no such reconstruction job was sent for this record", Cause.INVALID)
         if not result.success:
-            await self._failed(partition, row, inbound.origin)
+            await self._failed(inbound, row)
             return
         self._check(result, record)
         name = f"register/{result.reco_job_id}"
@@ -89,9 +89,9 @@ class RecoResults:
                 raise PoisonError(
                     "the record has another file with this SOP Instance UID", Cause.FILE_REFUSED
                 )
-        known_all = all(book.files.by_sha256(partition, record, f.sha256) for f in found)
-        late = row.state.final and not known_all  # known: done before a crash, and done again
-        rows, number = [], row.files
+        before = row.before(item.mark(name))
+        late = before.state.final
+        rows, number = [], before.files
         for file in found:
             known = book.files.by_sha256(partition, record, file.sha256)
             image = known or FileRow(
@@ -109,13 +109,13 @@ class RecoResults:
             rows.append(image)
         # Side by side: one after the other would hold the slot for longer than a stop may wait.
         await asyncio.gather(*(book.files.add(partition, record, image) for image in rows))
-        row = row.model_copy(update={"files": number})
+        after = before.model_copy(update={"files": number})
         gateway = book.tools.settings.gateway
-        row, moved = decide.move(row, ScanState.COMPLETED, book.now_ms(), gateway=gateway)
+        after, moved = decide.move(after, ScanState.COMPLETED, book.now_ms(), gateway=gateway)
+        told = [registered(*rows, late=late), *moved]
+        await book.settle(partition, before, after, told, by=item.mark(name))
         if not late:
-            await self._tell_exams(partition, row, rows[0])
-        await book.announce(row, [registered(*rows, late=late), *moved])
-        await book.write(partition, row, durable=True)
+            await self._tell_exams(partition, after, rows[0])
         await book.finish(partition, record, name)
 
     async def _tell_exams(self, partition: int, row: ScanRow, image: FileRow) -> None:
@@ -129,18 +129,19 @@ class RecoResults:
         await book.work.put(partition, record, name, item).durable()
         self._storing.begin(partition, record, name, item)
 
-    async def _failed(self, partition: int, row: ScanRow, unique: str) -> None:
+    async def _failed(self, inbound: Inbound, row: ScanRow) -> None:
         if row.state.final:
-            late = Announcement(event=EventKind.LATE, unique=unique, fields={"state": row.state})
+            late = Announcement(
+                event=EventKind.LATE, unique=inbound.origin, fields={"state": row.state}
+            )
             await self._book.announce(row, [late])
             return
         # The worker's own text goes into no event: it may hold anything (promise 8).
         cause = "the reconstruction worker reported a failure"
         gateway = self._book.tools.settings.gateway
         now = self._book.now_ms()
-        row, moved = decide.move(row, ScanState.FAILED, now, gateway=gateway, cause=cause)
-        await self._book.announce(row, moved)
-        await self._book.write(partition, row, durable=True)
+        failed, moved = decide.move(row, ScanState.FAILED, now, gateway=gateway, cause=cause)
+        await self._book.settle(inbound.partition, row, failed, moved, by=inbound.mark)
 
     @staticmethod
     def _check(result: RecoResult, record: str) -> None:

@@ -31,6 +31,21 @@ class ScanRow(Message):
     """Whether a spare record of the same request was looked for, at the scan's end."""
     raw: int | None = None
     """Number of the first raw data file."""
+    ended_by: str | None = None
+    """Mark of the message that took the scan to its final state."""
+    ended_from: ScanState | None = None
+    """The state in which that message found it."""
+
+    def before(self, mark: str) -> "ScanRow":
+        """Give the row as the message that ended the scan found it, if this is that one; else as it is.
+
+        A worker may die when the final row is durable and not yet announced. Handled again on this
+        row, the message says all that it had to say, with the same ids.
+        """
+        if self.ended_by != mark or self.ended_from is None:
+            return self
+        found = {"state": self.ended_from, "ended_by": None, "ended_from": None}
+        return self.model_copy(update=found)
 
 
 class FileKind(StrEnum):
@@ -53,6 +68,8 @@ class FileRow(Message):
     sop_instance_uid: str | None = None
     reco_job_id: str | None = None
     """For raw data: the RecoJob that we sent. For an image: the one that it answers."""
+    late: bool = False
+    """For raw data: it came after the scan's end; registering it again says so again."""
 
 
 class FileIndex(Message):
@@ -121,6 +138,10 @@ class WorkItem(WorkRow):
     second: bool = False
     """For TIDY: the second look."""
     cause: str | None = None
+
+    def mark(self, name: str) -> str:
+        """Give the mark of the message that this work follows from; without one, the work's name."""
+        return name if self.original is None else self.original.inbound().mark
 
 
 def file_key(record: str, sha256: str) -> str:

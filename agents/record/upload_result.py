@@ -1,7 +1,7 @@
 """The scanner's raw data: announced by reference, copied, checked, registered, sent to reconstruction.
 
-The order of what is written is the order in which a crash may cut it: file row, RecoJob, events,
-scan row, and last the row of open work goes. Whatever is missing is done again, with the same ids.
+The order of what is written is the order in which a crash may cut it: file row, RecoJob, events and
+scan row (Book.settle), and last the row of open work goes. What is missing is done again, same ids.
 """
 
 from typing import Final
@@ -76,32 +76,31 @@ class Uploads:
         """Register a file that was copied and checked, and send its RecoJob."""
         book, scan = self._book, row.scan
         record = record_key(scan.record_id)
-        known = book.files.by_sha256(partition, record, found.sha256)
-        late = row.state.final and known is None
-        file = known or FileRow(
+        before = row.before(item.mark(name))
+        file = book.files.by_sha256(partition, record, found.sha256) or FileRow(
             kind=FileKind.RAW,
-            number=row.files,
+            number=before.files,
             location=found.location,
             size=found.size,
             sha256=found.sha256,
             media_type=found.media_type,
             reco_job_id=wire.make_id(scan.request_id, f"reco/{record}", found.sha256),
+            late=before.state.final,
         )
         await book.files.add(partition, record, file)
-        announcements = [registered(file, late=late)]
-        if row.raw is not None and row.raw != file.number:
+        announcements = [registered(file, late=file.late)]
+        if before.raw is not None and before.raw != file.number:
             cause = "another raw data file than the first: kept beside it"
             announcements.append(conflict(file, cause))
         update = {
-            "files": max(row.files, file.number + 1),
-            "raw": file.number if row.raw is None else row.raw,
+            "files": max(before.files, file.number + 1),
+            "raw": file.number if before.raw is None else before.raw,
         }
-        row = row.model_copy(update=update)
-        if not late:
-            row, moved = await self._reconstruct(partition, row, file)
+        after = before.model_copy(update=update)
+        if not file.late:
+            after, moved = await self._reconstruct(partition, after, file)
             announcements += moved
-        await book.announce(row, announcements)
-        await book.write(partition, row, durable=True)
+        await book.settle(partition, before, after, announcements, by=item.mark(name))
         await book.finish(partition, record, name)
         if item.original is not None:
             self._remove_source(item.original.inbound().decode(ResultUpload))

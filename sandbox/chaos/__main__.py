@@ -24,6 +24,8 @@ from sandbox.chaos.report import write_report
 from sandbox.chaos.run import JOBS_A_MINUTE, WORKERS, Options, run
 
 _APP: Final = "faust_app"
+LONG_FUZZ: Final = 20_000
+LONG_MINUTES: Final = 20
 _SHOWN: Final = 5
 """So many violations of each rule are printed; all of them stand in violations.txt."""
 
@@ -54,6 +56,7 @@ def main() -> None:
         workers=WORKERS[: given.workers],
         quiet_s=given.quiet,
         restart=given.restart,
+        fuzz=_fuzz(given.minutes) if given.fuzz is None else given.fuzz,
     )
     try:
         history = asyncio.run(run(options, say))
@@ -84,15 +87,24 @@ def main() -> None:
     sys.exit(1 if violations else 0)
 
 
+def _fuzz(minutes: float) -> int:
+    """Give how many random messages follow a run: 20,000 a long one, fewer a trial."""
+    return min(LONG_FUZZ, max(1_500, round(LONG_FUZZ * minutes / LONG_MINUTES)))
+
+
 def _summary(seed: int, found: dict[str, object], violations: int, folder: Path) -> str:
-    faults, ends = found["faults"], found["ends"]
+    faults, ends, fuzz = found["faults"], found["ends"], found["fuzz"]
     assert isinstance(faults, dict)  # noqa: S101 - for the type
     assert isinstance(ends, dict)  # noqa: S101
+    assert isinstance(fuzz, dict)  # noqa: S101
     told = ", ".join(f"{count} {state}" for state, count in ends.items())
     verdict = "nothing violated"
     if violations:
         verdict = f"{violations} violations, see {folder.name}/violations.txt"
-    return f"chaos seed {seed}: {found['jobs']} jobs ({told}), {sum(faults.values())} faults: {verdict}"
+    return (
+        f"chaos seed {seed}: {found['jobs']} jobs ({told}), {sum(faults.values())} faults,"
+        f" {fuzz['messages']} random messages: {verdict}"
+    )
 
 
 def _kinds(text: str) -> tuple[Kind, ...]:
@@ -119,6 +131,9 @@ def _parser() -> argparse.ArgumentParser:
         type=_kinds,
         default=tuple(Kind),
         help="only these kinds of faults, separated by commas",
+    )
+    parser.add_argument(
+        "--fuzz", type=int, help="random messages that follow (0: none; the minutes say how many)"
     )
     parser.add_argument("--devices", type=int, choices=range(1, 9), default=4)
     parser.add_argument("--workers", type=int, choices=(1, 2), default=2)

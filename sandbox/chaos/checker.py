@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from sandbox.chaos.history import History
-from sandbox.chaos.rules import letters, records, results, scans, starts, whole
+from sandbox.chaos.rules import fuzzed, letters, records, results, scans, starts, whole
 from sandbox.chaos.rules.violation import Violation
 from sandbox.chaos.story import story
 
@@ -25,6 +25,7 @@ RULES: Final[tuple[Callable[[History], Iterator[Violation]], ...]] = (
     letters.buried,
     whole.recovered,
     whole.progressed,
+    fuzzed.accounted,
 )
 
 

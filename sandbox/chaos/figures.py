@@ -7,6 +7,7 @@ from typing import Any
 
 from models import wire
 from models.events import ScanState as S
+from sandbox.chaos.fuzz.outcome import Fuzzed
 from sandbox.chaos.history import History
 from sandbox.chaos.rules import records
 from sandbox.chaos.rules.violation import Violation
@@ -47,7 +48,19 @@ def figures(history: History, violations: Sequence[Violation]) -> dict[str, Any]
         "SIGTERM to end": _spread(
             [float(x["seconds"]) for x in history.runner if x["what"] == "termed"]
         ),
+        "fuzz": _fuzz(history.fuzzed),
         "violations": dict(Counter(violation.rule for violation in violations)),
+    }
+
+
+def _fuzz(fuzzed: Fuzzed | None) -> dict[str, Any]:
+    if fuzzed is None:
+        return {"messages": 0}
+    return {
+        "messages": fuzzed.count,
+        "seconds": fuzzed.seconds,
+        "ends": dict(fuzzed.ends),
+        "causes of dead letters": dict(fuzzed.causes),
     }
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from models import wire
 from models.base import canonical
 from models.scan import ScanJob
+from sandbox.chaos.fuzz.outcome import Fuzzed
 from sandbox.chaos.traffic import MARK
 
 Line = Mapping[str, Any]
@@ -104,6 +105,8 @@ class History:
     """What workers answered after their last restart when asked for a record's state."""
     questions: Sequence[str] = ()
     """The records that were asked for."""
+    fuzzed: Fuzzed | None = None
+    """What became of the random messages."""
 
     def of(self, topic: str) -> list[Message]:
         """Give a topic's messages."""

@@ -10,10 +10,11 @@ _END: Final = "<!-- chaos: end -->"
 _TITLE: Final = "# Reliability\n"
 _INTRO: Final = """
 Each section is one run of `make chaos`: a real broker, two or three workers, simulated managers and
-devices, and a client that sends scan jobs, while faults of all kinds strike. A seed makes the load and
-the plan of faults; `sandbox/chaos/rules/` holds the rules by which each run is judged. Event repeats are
-what consumers see and drop by `event_id`. A spare record is one that two workers made at the same time:
-it is announced, and never used.
+devices, and a client that sends scan jobs, while faults of all kinds strike. Random messages on every
+input topic follow, without faults. A seed makes the load, the plan of faults and the random messages;
+`sandbox/chaos/rules/` holds the rules by which each run is judged. Event repeats are what consumers see
+and drop by `event_id`. A spare record is one that two workers made at the same time: it is announced,
+and never used.
 """
 
 Run = Mapping[str, Any]
@@ -55,6 +56,12 @@ def _section(run: Run) -> str:
         f"Faults: {_counts(found['faults'])}.\n",
         f"Worker exits by code (negative: the signal): {_counts(found['worker exits'])}.\n",
     ]
+    if (fuzz := found.get("fuzz", {})).get("messages"):
+        parts.append(
+            f"{fuzz['messages']} random messages, followed for {fuzz['seconds']:.0f} s, ended as"
+            f" {_counts(fuzz['ends'])}. Causes of their dead letters:"
+            f" {_counts(fuzz['causes of dead letters'])}.\n"
+        )
     if found["causes of FAILED"]:
         causes = "\n".join(
             f"- {n} times: {cause}" for cause, n in found["causes of FAILED"].items()
@@ -102,6 +109,10 @@ _ROWS: Final[Mapping[str, Any]] = {
     ),
     "records adopted": _figure("records adopted"),
     "spare records": _figure("spare records"),
+    "random messages, accounted for": lambda run: (
+        f"{sum(run['figures'].get('fuzz', {}).get('ends', {}).values())}"
+        f" of {run['figures'].get('fuzz', {}).get('messages', 0)}"
+    ),
     "kill → next event, median / worst": _times("after a kill, first event"),
     "start → ready, median / worst": _times("after a start, ready"),
     "SIGTERM → end, median / worst": _times("SIGTERM to end"),

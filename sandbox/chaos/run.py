@@ -15,11 +15,14 @@ from sandbox.chaos.client import Client
 from sandbox.chaos.collect import keep_messages, lines, read_history
 from sandbox.chaos.diary import Diary
 from sandbox.chaos.faults import Faults
+from sandbox.chaos.fuzz.inputs import make_inputs
+from sandbox.chaos.fuzz.outcome import Fuzzed
+from sandbox.chaos.fuzz.phase import fuzz
 from sandbox.chaos.history import History
 from sandbox.chaos.plan import Fault, Kind, make_plan, to_json
 from sandbox.chaos.rules.scans import ENDS
 from sandbox.chaos.topics import Watch, ask_states, read_all
-from sandbox.chaos.town import MANAGERS, PARTITIONS, PREFIX, Town
+from sandbox.chaos.town import GROUP, MANAGERS, PARTITIONS, PREFIX, Town
 from sandbox.chaos.traffic import MARK, Order, make_traffic
 
 WORKERS: Final = ("w1", "w2")
@@ -48,6 +51,8 @@ class Options:
     quiet_s: float = 30.0
     settle_s: float = 240.0
     restart: bool = True
+    fuzz: int = 0
+    """So many random messages follow at the end, when all else was read in."""
 
 
 Say = Callable[[str], None]
@@ -83,12 +88,26 @@ async def run(options: Options, say: Say) -> History:
         )
         keep_messages(options.folder / "messages.jsonl", history.messages)
         say(f"{len(history.messages)} messages read")
-        if not options.restart:
-            return history
-        questions = _sample(history)
-        answers = await ask_states(town.kafka.bootstrap, PREFIX, PARTITIONS, questions)
-        told = {record: json.loads(answer) for record, answer in answers.items()}
-        return replace(history, questions=questions, answers=told)
+        if options.restart:
+            questions = _sample(history)
+            answers = await ask_states(town.kafka.bootstrap, PREFIX, PARTITIONS, questions)
+            told = {record: json.loads(answer) for record, answer in answers.items()}
+            history = replace(history, questions=questions, answers=told)
+        if options.fuzz:
+            history = replace(history, fuzzed=await _fuzz(options, town))
+            say(f"{options.fuzz} random messages followed to their ends")
+        return history
+
+
+async def _fuzz(options: Options, town: Town) -> Fuzzed:
+    """Send random messages on every input topic; no worker may end by them."""
+    town.diary.note("fuzz-begins")
+    inputs = make_inputs(options.seed, options.fuzz, options.devices, PARTITIONS)
+    found = await fuzz(town.kafka.bootstrap, PREFIX, PARTITIONS, inputs, group=GROUP)
+    seen = [line["what"] for line in lines(options.folder / "runner.jsonl")]
+    exits = seen[seen.index("fuzz-begins") :].count("exit")
+    crashed = [f"{exits} times a worker ended"] if exits else []
+    return replace(found, problems=[*crashed, *found.problems])
 
 
 def _plan(options: Options, town: Town) -> tuple[Fault, ...]:
@@ -164,14 +183,15 @@ async def _settle(options: Options, watch: Watch) -> tuple[float, str]:
     bad = {mark.encode() for mark in acknowledged if mark.startswith("bad-")}
     good = sum(mark.startswith("good-") and not mark.endswith("-repeat") for mark in acknowledged)
     jobs, letters = good, len(bad)
-    while (now := time.monotonic()) - began < options.settle_s:
-        quiet = now - watch.changed_at
+    while True:
         states = watch.states().values()
         jobs = max(good - len(states), 0) + sum(state not in ENDS for state in states)
         letters = len(bad - watch.dead)
-        if (not (jobs or letters) and quiet >= _REST_S) or quiet >= options.quiet_s:
+        enough = options.quiet_s if jobs or letters else _REST_S
+        until = min(watch.changed_at + enough, began + options.settle_s)
+        if (left := until - time.monotonic()) <= 0:
             break
-        await asyncio.sleep(0.2)
+        await watch.change(left)
     missing = f"; {jobs} jobs without an end, {letters} letters missing" if jobs or letters else ""
     return round(time.monotonic() - began, 1), missing
 

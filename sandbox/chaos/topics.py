@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -125,6 +125,7 @@ class Watch:
         """Marks of the dead letters seen."""
         self.events = 0
         self.changed_at = time.monotonic()
+        self._change = asyncio.Event()
 
     async def run(self, mark: str) -> None:
         """Follow for ever; `mark` is the header that tells messages apart."""
@@ -136,8 +137,16 @@ class Watch:
                     while True:
                         for message in await batch(consumer, prefix, 0.5):
                             self._take(message, mark)
+                            self._change.set()
             except (KafkaError, OSError, TimeoutError):  # the broker is down: again from the start
                 await asyncio.sleep(0.5)
+
+    async def change(self, within_s: float) -> None:
+        """Wait until something more comes, or so long."""
+        self._change.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._change.wait()
 
     def states(self) -> dict[tuple[str, str], str]:
         """Give the last state announced of each (device, request id)."""

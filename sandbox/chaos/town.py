@@ -22,6 +22,7 @@ from sandbox.processes import Process, ProcessGroup
 ROOT: Final = Path(__file__).resolve().parents[2]
 PARTITIONS: Final = 4
 PREFIX: Final = "chaos."
+GROUP: Final = f"{PREFIX}app"
 MANAGERS: Final = ("exam", "device", "sequence")
 _SEQUENCE_FILE: Final = "# Pulseq sequence file\n\n[DEFINITIONS]\nMatrix 32 32\n"
 _ANSWER_S: Final = 30.0
@@ -134,7 +135,7 @@ class Town:
         env = {
             **own,
             "SCANHUB_KAFKA": f"127.0.0.1:{self._doors[name]}",
-            "SCANHUB_APP_ID": f"{PREFIX}app",
+            "SCANHUB_APP_ID": GROUP,
             "SCANHUB_TOPIC_PREFIX": PREFIX,
             "SCANHUB_WORKER_ID": name,
             "SCANHUB_STATE_DIR": str(self.folder / "state"),

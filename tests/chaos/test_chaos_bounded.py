@@ -1,4 +1,4 @@
-"""The bounded run: every kind of fault within two minutes, and every promise kept."""
+"""The bounded run: two minutes of every kind of fault, then bad input; every promise is kept."""
 
 import json
 import subprocess
@@ -12,6 +12,7 @@ from sandbox.chaos.plan import Kind
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SEED: Final = 11
+FUZZ: Final = 1_500
 
 
 @pytest.mark.timeout(420)
@@ -20,7 +21,7 @@ def test_under_all_kinds_of_faults_nothing_is_lost_and_nothing_started_twice(
 ) -> None:
     command = [
         sys.executable, "-m", "sandbox.chaos", "--seed", str(SEED), "--minutes", "2",
-        "--out", str(tmp_path), "--report", str(tmp_path / "reliability.md"),
+        "--fuzz", str(FUZZ), "--out", str(tmp_path), "--report", str(tmp_path / "reliability.md"),
     ]  # fmt: skip
     done = subprocess.run(  # noqa: S603 - our own command line
         command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=400
@@ -36,4 +37,5 @@ def test_under_all_kinds_of_faults_nothing_is_lost_and_nothing_started_twice(
     assert struck == set(Kind) - left_out
     assert figures["jobs"] >= 200
     assert figures["malformed"] > 0
+    assert figures["fuzz"]["messages"] == FUZZ
     assert f"seed {SEED}" in (tmp_path / "reliability.md").read_text()

@@ -8,9 +8,11 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
+from aiokafka import AIOKafkaProducer
 from confluent_kafka import Producer
 
 from models import wire
+from tests import odd_headers
 from tests.integration.house import LIMITS, House, scan_job
 
 DEEP = b'{"id": 1, "x": ' + b"[" * 20_000 + b"]" * 20_000 + b"}"
@@ -76,6 +78,30 @@ async def test_a_message_of_nothing_at_all_is_a_dead_letter(house: House) -> Non
     assert (letter.key, letter.value) == (None, b"")
     assert letter.header["scanhub.null-value"] == "true"
     assert letter.headers[:2] == (("mark", mark.encode()), ("none", None))
+    await finish(house)
+
+
+async def test_a_header_name_that_is_no_text_stops_nothing(house: House) -> None:
+    """One is moved to its partition, one becomes a dead letter: both keep the name, escaped."""
+    mark, first, last = (uuid4().hex for _ in range(3))
+    hold = {"command": "HOLD", "device_id": "mri-1"}
+    odd: dict[bytes, bytes | None] = {b"caf\xe9": b"\xff", b"mark": mark.encode()}
+    async with AIOKafkaProducer(bootstrap_servers=house.kafka.bootstrap) as foreign:
+        records: list[odd_headers.Record] = [
+            (None, json.dumps({**hold, "command_id": first}).encode(), odd),
+            (b"mri-1", b'{"command": "EXPLODE"}', odd),
+            (b"mri-1", json.dumps({**hold, "command_id": last}).encode(), {}),
+        ]
+        await odd_headers.send(foreign, house.prefix + wire.SCAN_COMMANDS, 0, records)
+
+    letter = await house.history.marked(mark)
+    assert letter.headers[:2] == ((r"caf\xe9", b"\xff"), ("mark", mark.encode()))
+    assert letter.header["scanhub.cause"] == "invalid"
+    ids = {wire.make_id("mri-1", "COMMAND_ANSWERED", one) for one in (first, last)}
+    await house.history.until(
+        lambda: ids <= {event["event_id"] for event in house.history.events},
+        what="the commands before and behind it are answered",
+    )
     await finish(house)
 
 

@@ -1,10 +1,12 @@
 """The figures of a run, and the page that they make."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sandbox.chaos.figures import figures
+from sandbox.chaos.fuzz.outcome import Fuzzed
 from sandbox.chaos.report import report, write_report
 from tests.chaos.histories import T0, WAY, Scene
 
@@ -64,6 +66,18 @@ def test_runs_stand_side_by_side_and_what_else_is_on_the_page_stays(tmp_path: Pa
     assert "seed 2" not in page.read_text()
     assert page.read_text().endswith("Measured by hand.\n")
     assert page.read_text().count("# Reliability") == 1
+
+
+def test_random_messages_are_told_with_their_ends() -> None:
+    outcome = Fuzzed(
+        count=3, seconds=41.7, ends={"dead letters": 2, "answers": 1}, causes={"invalid": 2}
+    )
+    history = replace(scene().history(), fuzzed=outcome)
+    run = {"seed": 1, "minutes": 1.0, "command": "make chaos", "figures": figures(history, [])}
+    text = report([run])
+    assert "| random messages, accounted for | 3 of 3 |" in text
+    assert "3 random messages, followed for 42 s, ended as answers 1, dead letters 2." in text
+    assert "Causes of their dead letters: invalid 2." in text
 
 
 def test_without_a_run_the_page_says_so() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.window import Window
+from streams.window import FEW_OF_ONE_KEY, MOST_OF_ONE_KEY, OPEN_PER_SLOT, Window
 from tests.unit.test_streams_fakes import settle_loop
 
 Place = tuple[str, int, int]
@@ -29,6 +29,7 @@ class Bench:
         self.acked: list[Place] = []
         self.fatal: list[BaseException] = []
         self.errors: dict[Place, BaseException] = {}
+        self.rests: dict[Place, asyncio.Future[None]] = {}
         self.generation = 1
         self.running: Counter[tuple[int, bytes | None]] = Counter()
         self.most_at_once = 0
@@ -93,7 +94,7 @@ class Bench:
         while (event := await self._queue.get()) is not None:
             yield event
 
-    async def _handle(self, event: Any) -> None:
+    async def _handle(self, event: Any) -> asyncio.Future[None] | None:
         place, key = place_of(event), (event.message.partition, event.message.key)
         self.begun.append(place)
         self.running[key] += 1
@@ -107,6 +108,7 @@ class Bench:
                 raise self.errors[place]
         finally:
             self.running[key] -= 1
+        return self.rests.get(place)
 
     async def _acknowledge(self, event: Any) -> None:
         self.acked.append(place_of(event))
@@ -149,15 +151,49 @@ async def test_acknowledged_in_order_though_handlers_end_in_reverse() -> None:
 
 async def test_what_is_in_flight_and_what_is_open_is_bounded() -> None:
     async with Bench(in_flight=3) as bench:
-        places = [bench.put(f"{n}".encode()) for n in range(30)]
+        places = [bench.put(f"{n}".encode()) for n in range(3 * OPEN_PER_SLOT + 9)]
         await bench.until(lambda: len(bench.begun) == 3)
         await settle_loop()
         assert len(bench.begun) == bench.window.working == 3
-        assert bench.window.open == 12
+        assert bench.window.open == 3 * OPEN_PER_SLOT
         bench.let_go(*places)
         await bench.until(lambda: bench.acked == places)
         assert bench.most_at_once == 3
         assert bench.window.open == bench.window.working == 0
+
+
+async def test_what_a_handler_leaves_to_be_awaited_lets_its_key_go_on_but_is_not_done() -> None:
+    async with Bench() as bench:
+        first, second = bench.put(b"k"), bench.put(b"k")
+        bench.rests[first] = asyncio.get_running_loop().create_future()
+        bench.let_go(first, second)
+        await bench.until(lambda: bench.begun == [first, second])
+        await settle_loop()
+        assert bench.acked == [], "its acknowledgement is still to come"
+        draining = asyncio.create_task(bench.window.drain(10))
+        await settle_loop()
+        assert not draining.done()
+        bench.rests[first].set_result(None)
+        assert await draining is True
+        assert bench.acked == [first, second]
+
+
+async def test_the_crowd_of_one_key_is_told_until_few_are_left() -> None:
+    async with Bench() as bench:
+        places = [bench.put(b"crowd") for _ in range(MOST_OF_ONE_KEY)]
+        others = [bench.put(f"{n}".encode(), partition=1) for n in range(MOST_OF_ONE_KEY + 1)]
+        await bench.until(lambda: bool(bench.window.crowded))
+        bench.let_go(*others)
+        await bench.until(lambda: set(others) <= set(bench.acked))
+        assert bench.window.crowded == {("a", 0)}, "many keys are no crowd"
+        bench.let_go(*places[: -FEW_OF_ONE_KEY - 1])
+        await bench.until(lambda: places[-FEW_OF_ONE_KEY - 2] in bench.acked)
+        await settle_loop()
+        assert bench.window.crowded == {("a", 0)}
+        bench.let_go(*places)
+        await bench.until(lambda: places[-1] in bench.acked)
+        await settle_loop()
+        assert bench.window.crowded == set()
 
 
 @pytest.mark.parametrize("key", [b"k", b"other"])

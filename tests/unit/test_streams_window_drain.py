@@ -2,7 +2,7 @@
 
 import asyncio
 
-from streams.window import LeftError
+from streams.window import OPEN_PER_SLOT, LeftError
 from tests.unit.test_streams_fakes import settle_loop
 from tests.unit.test_streams_window import Bench
 
@@ -44,8 +44,8 @@ async def test_what_comes_during_a_drain_is_dropped_and_afterwards_it_works_agai
 
 async def test_a_full_window_that_drains_does_not_stay_full() -> None:
     async with Bench(in_flight=1) as bench:
-        places = [bench.put(f"{n}".encode()) for n in range(6)]
-        await bench.until(lambda: bench.window.open == 4)
+        places = [bench.put(f"{n}".encode()) for n in range(OPEN_PER_SLOT + 2)]
+        await bench.until(lambda: bench.window.open == OPEN_PER_SLOT)
         draining = asyncio.create_task(bench.window.drain(10))
         await settle_loop()
         bench.let_go(places[0])
@@ -74,9 +74,9 @@ async def test_a_handler_that_leaves_its_message_is_a_wall_and_no_fault() -> Non
 
 async def test_a_full_window_whose_messages_were_all_left_works_again() -> None:
     async with Bench(in_flight=1) as bench:
-        places = [bench.put(f"{n}".encode()) for n in range(6)]
+        places = [bench.put(f"{n}".encode()) for n in range(OPEN_PER_SLOT + 2)]
         bench.errors[places[0]] = LeftError()
-        await bench.until(lambda: bench.window.open == 4)
+        await bench.until(lambda: bench.window.open == OPEN_PER_SLOT)
         draining = asyncio.create_task(bench.window.drain(10))
         await settle_loop()
         bench.let_go(places[0])
