@@ -105,6 +105,16 @@ class Settings(BaseModel):
     retry_most_s: _Seconds = 5.0
     device_retry_most_s: _Seconds = 20.0
     """Longest wait before a device that did not answer is tried again."""
+    first_status_s: _Seconds = 300.0
+    """How long a scan that was started, or may have been, may be silent before it is OVERDUE."""
+    silence_s: _Seconds = 600.0
+    """The same between two statuses of a running scan, and from the last one to its result."""
+    reconstruction_s: _Seconds = 3600.0
+    """How long a reconstruction may take before it is OVERDUE."""
+    lease_s: _Seconds = 7200.0
+    """How long a scan may hold its device before that is announced, and again after each such time."""
+    disk_free_mb: int = Field(512, ge=0)
+    """Files are not taken in while the data lake's disk has less free space, MiB; 0 = no limit."""
     early_s: _Seconds = 60.0
     """How long a message waits for its record to become known."""
     tidy_s: _Seconds = 60.0

@@ -11,7 +11,7 @@ from faust.exceptions import AlreadyConfiguredWarning
 
 from agents import downloads
 from agents.device import agent as device
-from agents.device.state import ParkedRow, RequestRow
+from agents.device.state import RequestRow
 from agents.downloads import Downloads
 from agents.record import agent as record
 from agents.record.book import Book
@@ -22,6 +22,7 @@ from datalake import DataLake
 from managers import Managers
 from models.base import Message
 from models.errors import FatalError
+from models.work import ParkedRow
 from settings import Settings
 from streams.clock import Clock
 from streams.deadletters import DeadLetters

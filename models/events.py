@@ -76,4 +76,9 @@ class ScanEvent(Message):
     advice: str | None = Field(default=None, max_length=1000)
     attempt: int | None = None
     count: int | None = None
+    """How many files, records or jobs; of a QUEUED job its place, 1 = the next."""
+    command_id: RequestId | None = None
+    """With COMMAND_ANSWERED: the command that is answered."""
+    manager: str | None = None
+    """Of no scan: a manager does not answer (state WAITING), or answers again (state ACCEPTED)."""
     files: tuple[EventFile, ...] | None = None

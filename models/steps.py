@@ -27,6 +27,9 @@ class DeviceStepKind(StrEnum):
     DUE = "due"  # a parked job's time has come
     NEXT = "next"  # the job before is out of the way
     CONFIRMED = "confirmed"  # a person or the scanner's status settled an UNKNOWN scan
+    RELEASED = "released"  # the record: the scan is over at the device (ACQUIRED, or final)
+    COMMAND = "command"  # the record: a command to a scan that has not been started
+    RELINE = "reline"  # a hold is over: those HELD with their device line up again, some at a time
 
 
 class DeviceStep(Message):
@@ -39,6 +42,10 @@ class DeviceStep(Message):
     request_id: RequestId | None = None
     attempt: int | None = None
     started: bool | None = None
+    state: ScanState | None = None
+    """With RELEASED: how far the scan is."""
+    command: ScanCommand | None = None
+    """With COMMAND: it names its scan by `scan_request_id`."""
 
 
 class RecordStepKind(StrEnum):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from models.base import Message
+from models.work import WorkRow
 from streams.tables import DurableTable, Write
 
 SEPARATOR = "\x00"  # ids hold no control characters (models/base.py), so a key splits one way only
@@ -21,15 +21,6 @@ SEPARATOR = "\x00"  # ids hold no control characters (models/base.py), so a key 
 def back_off_ms(tries: int, first_s: float, most_s: float) -> int:
     """Give the wait before the next try, ms: doubling, bounded."""
     return int(min(most_s, first_s * 2.0 ** min(tries, 30)) * 1000)
-
-
-class WorkRow(Message):
-    """What every row of open work has; aggregates add their own fields."""
-
-    due_ms: int | None = None
-    """Broker time at which it goes on by itself; None: something else will wake it."""
-    version: int = 0
-    """Grows with each write: a timer's message counts only for the version that it was set for."""
 
 
 RowT = TypeVar("RowT", bound=WorkRow)
@@ -74,13 +65,7 @@ class OpenWork(Generic[RowT]):
     def names(self, partition: int, owner: str, prefix: str = "") -> list[str]:
         """Give the names of an owner's rows, in order."""
         names = self._names.get((partition, owner), [])
-        start = bisect_left(names, prefix)
-        found = []
-        for name in names[start:]:
-            if not name.startswith(prefix):
-                break
-            found.append(name)
-        return found
+        return names[bisect_left(names, prefix) : self._end(names, prefix)]
 
     def first(self, partition: int, owner: str, prefix: str = "") -> str | None:
         """Give the name of an owner's first row of a kind."""
@@ -88,9 +73,15 @@ class OpenWork(Generic[RowT]):
         at = bisect_left(names, prefix)
         return names[at] if at < len(names) and names[at].startswith(prefix) else None
 
-    def count(self, partition: int, owner: str) -> int:
-        """Count an owner's rows."""
-        return len(self._names.get((partition, owner), ()))
+    def count(self, partition: int, owner: str, prefix: str = "") -> int:
+        """Count an owner's rows of a kind; a prefix is one character, or none for all."""
+        names = self._names.get((partition, owner), [])
+        return self._end(names, prefix) - bisect_left(names, prefix)
+
+    def place(self, partition: int, owner: str, name: str) -> int:
+        """Give a row's place, from 1 on, among its owner's of the same kind (its first letter)."""
+        names = self._names.get((partition, owner), [])
+        return bisect_left(names, name) - bisect_left(names, name[:1]) + 1
 
     def put(self, partition: int, owner: str, name: str, row: RowT) -> Write:
         """Write a row; its time counts from now on."""
@@ -119,6 +110,10 @@ class OpenWork(Generic[RowT]):
     def owners(self) -> list[tuple[int, str]]:
         """Give all (partition, owner) that have open work."""
         return list(self._names)
+
+    @staticmethod
+    def _end(names: list[str], prefix: str) -> int:
+        return bisect_left(names, prefix[:-1] + chr(ord(prefix[-1]) + 1)) if prefix else len(names)
 
     def _has(self, partition: int, owner: str, name: str) -> bool:
         names = self._names.get((partition, owner), [])

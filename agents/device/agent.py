@@ -6,12 +6,13 @@ from typing import Any
 from agents.device.parking import Parking
 from agents.device.post_device_task import TaskPoster
 from agents.device.start_scan import ScanStarter
-from agents.device.state import PARKED, ParkedRow, RequestRow, request_key
+from agents.device.state import RequestRow, request_key
 from agents.tools import Announcement, Tools, record_key
 from models import wire
 from models.events import EventKind, ScanState
 from models.scan import ScanCommand, ScanCommandKind
 from models.steps import DeviceStep, DeviceStepKind, RecordStep, RecordStepKind
+from models.work import PARKED, ParkedRow
 from streams.inbound import Inbound
 from streams.intake import is_in_place, reroute
 from streams.openwork import Due, OpenWork

@@ -5,10 +5,11 @@ that is away costs one attempt in each back-off, however many jobs wait, and STA
 A parked row stays until the job is out of the way (started, failed, held), then the next goes on.
 """
 
-from agents.device.state import HELD, PARKED, ParkedRow, RequestRow
+from agents.device.state import RequestRow
 from agents.tools import Tools
 from models import wire
 from models.steps import DeviceStep, DeviceStepKind
+from models.work import HELD, PARKED, ParkedRow
 from streams.openwork import OpenWork, back_off_ms
 from streams.tables import Write
 

@@ -1,10 +1,10 @@
-"""What a device's aggregate remembers: its requests (acceptance rows) and its parked jobs."""
+"""What a device's aggregate remembers: its requests (acceptance rows). Parked: models/work.py."""
 
 from models.base import Message, RecordId
 from models.events import ScanState
 from models.scan import ScanJob
 from models.steps import ScanIdentity
-from streams.openwork import SEPARATOR, WorkRow
+from streams.openwork import SEPARATOR
 
 
 class RequestRow(Message):
@@ -52,21 +52,6 @@ class RequestRow(Message):
         """Give the trace context as headers."""
         pairs = (("traceparent", self.traceparent), ("tracestate", self.tracestate))
         return tuple((name, value.encode()) for name, value in pairs if value)
-
-
-class ParkedRow(WorkRow):
-    """A job that can't go on now. The first of a device has a due time; those behind it wait for it."""
-
-    request_id: str
-    reason: str
-    tries: int = 0
-    """How often it was tried since it was parked, for the back-off."""
-    faults: int = 0
-    """How often a manager that is well failed for this request alone."""
-
-
-PARKED = "q"  # prefix of names of rows that go on by themselves
-HELD = "h"  # and of those that wait for a person
 
 
 def request_key(device_id: str, request_id: str) -> str:

@@ -1,66 +1,15 @@
 """The record aggregate's decisions: plain functions, no I/O, no clock, no Faust."""
 
-from collections import deque
-from collections.abc import Mapping
-from functools import cache
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from agents.record.state import ScanRow
+from agents.states import BACK, RANK, path
 from agents.tools import Announcement, changed
 from models.events import EventKind, ScanState
 from models.scan import ScanCommand, ScanStatus, StatusState
 from models.steps import RecordStep
 
 S = ScanState
-
-TRANSITIONS: Final[Mapping[ScanState, tuple[ScanState, ...]]] = {
-    S.ACCEPTED: (S.WAITING, S.HELD, S.QUEUED, S.READY, S.FAILED, S.CANCELLED),
-    S.WAITING: (S.ACCEPTED, S.READY, S.HELD, S.FAILED, S.CANCELLED),
-    S.QUEUED: (S.ACCEPTED, S.READY, S.HELD, S.FAILED, S.CANCELLED),
-    S.HELD: (S.ACCEPTED, S.READY, S.FAILED, S.CANCELLED),
-    S.READY: (S.STARTING, S.HELD, S.FAILED, S.CANCELLED),
-    S.STARTING: (S.STARTED, S.UNKNOWN, S.READY, S.FAILED, S.RUNNING, S.ACQUIRED),
-    S.UNKNOWN: (S.STARTED, S.RUNNING, S.ACQUIRED, S.READY, S.FAILED, S.CANCELLED),
-    S.STARTED: (S.RUNNING, S.FAILED, S.CANCELLED),
-    S.RUNNING: (S.ACQUIRED, S.FAILED, S.CANCELLED),
-    S.ACQUIRED: (S.RECONSTRUCTING, S.FAILED, S.CANCELLED),
-    S.RECONSTRUCTING: (S.COMPLETED, S.FAILED, S.CANCELLED),
-    S.COMPLETED: (),
-    S.FAILED: (),
-    S.CANCELLED: (),
-}
-"""Interface: the states of a scan. Where the gateway is off, READY goes to RUNNING or ACQUIRED too."""
-
-_RANK: Final = {state: rank for rank, state in enumerate(TRANSITIONS)}
-
-_BACK: Final = {(S.STARTING, S.READY), (S.STARTING, S.HELD), (S.READY, S.HELD)}
-"""Ways back that the device's aggregate orders: no byte was sent, or the job is too old."""
-
-
-@cache
-def path(start: ScanState, goal: ScanState, *, gateway: bool = True) -> tuple[ScanState, ...]:
-    """Give the states between two, the goal included: each hop is one that the table allows.
-
-    Evidence may come before the news of what led to it (topics have no common order): a status of a
-    scan that we know as READY says that it was started. () if there is no way.
-    """
-    before: dict[ScanState, ScanState | None] = {start: None}
-    queue = deque([start])
-    while queue:
-        here = queue.popleft()
-        nexts = TRANSITIONS[here]
-        if here is S.READY and not gateway:
-            nexts = (S.RUNNING, S.ACQUIRED, *nexts)
-        for following in nexts:
-            if following not in before:
-                before[following] = here
-                queue.append(following)
-    way: list[ScanState] = []
-    at: ScanState | None = goal if goal in before else None
-    while at is not None and at is not start:
-        way.append(at)
-        at = before[at]
-    return tuple(reversed(way))
 
 
 def move(
@@ -108,10 +57,10 @@ def told_by_device(
     row = row.model_copy(update={"creations": max(row.creations, step.creations or 1)})
     if state is None or row.state.final or attempt < row.attempt:
         return row, []
-    back = (row.state, state) in _BACK
-    if attempt == row.attempt and _RANK[state] <= _RANK[row.state] and not back:
+    back = (row.state, state) in BACK
+    if attempt == row.attempt and RANK[state] <= RANK[row.state] and not back:
         return row, []  # a repeat, or news that evidence overtook
-    if attempt > row.attempt and _RANK[row.state] >= _RANK[S.STARTED]:
+    if attempt > row.attempt and RANK[row.state] >= RANK[S.STARTED]:
         return row, []
     row = row.model_copy(update={"attempt": attempt})
     return move(row, state, now_ms, gateway=gateway, cause=step.cause, advice=step.advice)
@@ -119,7 +68,7 @@ def told_by_device(
 
 def is_settled(row: ScanRow, step: RecordStep) -> bool:
     """Tell whether a scan that its device's aggregate calls UNKNOWN was started, as is known here."""
-    return step.state is S.UNKNOWN and _RANK[S.STARTED] <= _RANK[row.state] < _RANK[S.FAILED]
+    return step.state is S.UNKNOWN and RANK[S.STARTED] <= RANK[row.state] < RANK[S.FAILED]
 
 
 class Answer(NamedTuple):
@@ -169,7 +118,7 @@ def status(
     if message.state in (StatusState.FAILED, StatusState.ABORTED):
         cause = f"the device reported {message.state}"
         row, announcements = move(row, S.FAILED, now_ms, gateway=gateway, cause=cause)
-    elif _RANK[row.state] < _RANK[S.RUNNING]:
+    elif RANK[row.state] < RANK[S.RUNNING]:
         row, announcements = move(row, S.RUNNING, now_ms, gateway=gateway)
     row = row.model_copy(update={"percent": max(percent, row.percent or 0)})
     progress = Announcement(

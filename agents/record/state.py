@@ -8,8 +8,9 @@ from models.base import FileSize, Location, Message, Sha256
 from models.events import ScanState
 from models.results import ResultFile
 from models.steps import ScanIdentity
+from models.work import WorkRow
 from streams.inbound import Inbound
-from streams.openwork import SEPARATOR, WorkRow
+from streams.openwork import SEPARATOR
 
 
 class ScanRow(Message):

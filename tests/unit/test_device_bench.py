@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from agents.device.agent import DeviceAgent
-from agents.device.state import ParkedRow, RequestRow, request_key
+from agents.device.state import RequestRow, request_key
 from agents.record import decide as record_decide
 from agents.record.state import ScanRow
 from agents.tools import Announcement, Pool, Tools
@@ -15,6 +15,7 @@ from models import wire
 from models.events import ScanEvent, ScanState
 from models.managers import Record
 from models.steps import RecordStep
+from models.work import ParkedRow
 from settings import Settings
 from streams.deadletters import DeadLetters
 from streams.guard import Guard

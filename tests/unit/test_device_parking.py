@@ -3,9 +3,10 @@
 import pytest
 
 from agents.device.parking import Parking
-from agents.device.state import ParkedRow, RequestRow
+from agents.device.state import RequestRow
 from models import wire
 from models.steps import DeviceStep, DeviceStepKind
+from models.work import ParkedRow
 from tests.unit.test_device_bench import Bench
 from tests.unit.test_device_decide import row as make_row
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.device.state import ParkedRow, RequestRow
+from agents.device.state import RequestRow
 from agents.record.state import FileRow, Original, ScanRow, WorkItem, WorkKind
 from models import events, managers, results, scan, steps, workflow
 from models.base import Message, rfc3339
+from models.work import ParkedRow
 from tests.unit.test_streams_fakes import make_inbound
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)

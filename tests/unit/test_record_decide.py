@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from agents import states
 from agents.record import decide
 from agents.record.state import ScanRow
 from agents.tools import Announcement
@@ -86,7 +87,7 @@ def way(announced: list[Announcement]) -> list[str]:
 
 
 def test_the_table_is_the_interfaces_and_no_other() -> None:
-    assert {state: set(nexts) for state, nexts in decide.TRANSITIONS.items()} == ALLOWED
+    assert {state: set(nexts) for state, nexts in states.TRANSITIONS.items()} == ALLOWED
     assert set(ALLOWED) == set(ScanState)
     assert {state for state in ScanState if state.final} == FINAL
 
@@ -102,7 +103,7 @@ def test_a_path_takes_allowed_hops_only_and_is_found_where_there_is_one(
         edge = {to for state in edge for to in allowed(state, gateway=gateway)} - reachable
         reachable |= edge
     for goal in ScanState:
-        found = decide.path(start, goal, gateway=gateway)
+        found = states.path(start, goal, gateway=gateway)
         for here, there in pairwise((start, *found)):
             assert there in allowed(here, gateway=gateway)
         if goal is start or goal not in reachable:
@@ -115,7 +116,7 @@ def test_a_path_takes_allowed_hops_only_and_is_found_where_there_is_one(
 
 @pytest.mark.parametrize("state", sorted(FINAL))
 def test_from_a_final_state_there_is_no_way(state: ScanState) -> None:
-    assert all(decide.path(state, goal) == () for goal in ScanState)
+    assert all(states.path(state, goal) == () for goal in ScanState)
     for goal in ScanState:
         assert decide.move(scan(state), goal, 1) == (scan(state), [])
 

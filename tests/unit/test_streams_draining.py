@@ -9,10 +9,10 @@ from faust.types import TP
 
 import streams.engine as module
 from agents.runtime import TABLES, Runtime
+from models.work import WorkRow
 from settings import Settings
 from streams.engine import App
 from streams.guard import Guard
-from streams.openwork import WorkRow
 from streams.tables import DurableTable
 from streams.topics import Topics
 from tests.unit.test_device_bench import Death, die_with

@@ -11,9 +11,9 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from models import wire
 from models.base import Message
+from models.work import WorkRow
 from streams.clock import Clock
 from streams.inbound import Headers, Inbound
-from streams.openwork import WorkRow
 from streams.outbox import Outbox
 from streams.tables import DurableTable, Write
 from streams.topics import Topics

@@ -2,7 +2,8 @@
 
 import pytest
 
-from streams.openwork import OpenWork, WorkRow, back_off_ms
+from models.work import WorkRow
+from streams.openwork import OpenWork, back_off_ms
 from tests.unit.test_streams_fakes import MemoryTable
 
 
