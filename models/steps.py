@@ -85,6 +85,8 @@ class RecordStep(Message):
     record_id: RecordId
     scan: ScanIdentity | None = None
     state: ScanState | None = None
+    previous: ScanState | None = None
+    """What was announced of the job before it had a record."""
     cause: str | None = None
     advice: str | None = None
     attempt: int | None = None

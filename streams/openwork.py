@@ -7,7 +7,7 @@ due, and in which order, is kept in memory and built anew after each recovery.
 """
 
 import heapq
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -62,10 +62,13 @@ class OpenWork(Generic[RowT]):
         """Read a row."""
         return self._table.get(partition, owner + SEPARATOR + name)
 
-    def names(self, partition: int, owner: str, prefix: str = "") -> list[str]:
-        """Give the names of an owner's rows, in order."""
+    def names(
+        self, partition: int, owner: str, prefix: str = "", *, after: str = "", most: int = 2**31
+    ) -> list[str]:
+        """Give the names of an owner's rows of a kind, in order: those behind one, at most so many."""
         names = self._names.get((partition, owner), [])
-        return names[bisect_left(names, prefix) : self._end(names, prefix)]
+        first = max(bisect_left(names, prefix), bisect_right(names, after))
+        return names[first : min(self._end(names, prefix), first + most)]
 
     def first(self, partition: int, owner: str, prefix: str = "") -> str | None:
         """Give the name of an owner's first row of a kind."""

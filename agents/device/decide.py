@@ -15,6 +15,7 @@ from models.errors import PermanentError, ScanHubError, TransientError
 from models.events import ScanState
 from models.managers import Record
 from models.scan import ScanJob
+from models.work import AT_DEVICE, HELD, PARKED
 from settings import DeviceDialect, RecordsDialect
 from streams.inbound import Inbound
 
@@ -27,6 +28,30 @@ UNKNOWN_ADVICE: Final = (
     " or a person does (started or not started)."
 )
 HELD_ADVICE: Final = "Nothing starts late by itself: a person releases or cancels it."
+TOO_OLD: Final = "older than START_MAX_AGE"
+LEASE_ADVICE: Final = (
+    "Look at the scanner. Its queue goes on when the scan is over: by its result, its status, or when"
+    " a person cancels it."
+)
+
+
+class Wait(NamedTuple):
+    """Why a job can't go on to its device, and the state in which it waits."""
+
+    state: ScanState
+    cause: str
+    advice: str | None = None
+
+
+DEVICE_HELD: Final = Wait(
+    ScanState.HELD, "its device is on hold", "It goes on when a person releases the device."
+)
+BUSY: Final = Wait(ScanState.QUEUED, "its device is busy")
+BEHIND_OTHERS: Final = Wait(ScanState.WAITING, "jobs before it wait")
+HELD_TURN: Final = Wait(
+    ScanState.HELD, "it is not yet its turn", "It goes on by itself when it is its turn."
+)
+BEHIND_READY: Final = Wait(ScanState.READY, "jobs before it wait")
 
 
 class Arrival(Enum):
@@ -58,13 +83,18 @@ def accept(inbound: Inbound, job: ScanJob) -> RequestRow:
         origin=inbound.origin,
         body_sha256=body_hash(inbound),
         born_ms=inbound.born_ms,
-        order=f"{inbound.timestamp_ms:015d}-{inbound.offset:015d}",
+        order=order_of(job, inbound),
         job=job,
         request_id=inbound.request_id,
         attempt=1,
         traceparent=_short(trace.get(wire.TRACEPARENT)),
         tracestate=_short(trace.get(wire.TRACESTATE)),
     )
+
+
+def order_of(job: ScanJob, inbound: Inbound) -> str:
+    """Give a job's order in its device's queue: urgent ones first, then as they came."""
+    return f"{1000 - job.priority:04d}-{inbound.timestamp_ms:015d}-{inbound.offset:015d}"
 
 
 def body_hash(inbound: Inbound) -> str:
@@ -98,6 +128,33 @@ def refuse(job: ScanJob, *, records: RecordsDialect, dialect: DeviceDialect) -> 
 def too_old(born_ms: int, now_ms: int, max_age_s: float) -> bool:
     """Tell whether a job is older than START_MAX_AGE (promise 9); both times are the broker's."""
     return now_ms - born_ms > max_age_s * 1000
+
+
+def expiry_ms(row: RequestRow, max_age_s: float) -> int | None:
+    """Give the broker time at which a job that waits becomes too old; held ones wait for a person."""
+    return None if row.stage is ScanState.HELD else row.born_ms + int(max_age_s * 1000) + 1
+
+
+def held_with_device(row: RequestRow) -> bool:
+    """Tell whether a HELD job is in its device's queue; others a person releases one by one."""
+    return row.stage is ScanState.HELD and row.cause in (DEVICE_HELD.cause, HELD_TURN.cause)
+
+
+def goes_on(row: RequestRow) -> bool:
+    """Tell whether a job is still on its way to its device, by itself."""
+    stages = (ScanState.ACCEPTED, ScanState.WAITING, ScanState.QUEUED, ScanState.READY)
+    return row.stage in stages or held_with_device(row)
+
+
+def rows_of(row: RequestRow, *, limited: bool) -> tuple[str, ...]:
+    """Give the kinds of rows that a job in its stage may have in its device's queue."""
+    if row.stage in (ScanState.ACCEPTED, ScanState.WAITING, ScanState.QUEUED):
+        return (AT_DEVICE, PARKED) if limited else (PARKED,)
+    if row.stage is ScanState.READY:
+        return (AT_DEVICE,)
+    if row.stage is ScanState.HELD:
+        return (PARKED,) if held_with_device(row) else (HELD,)
+    return (AT_DEVICE,) if limited and not row.stage.final else ()
 
 
 def record_mark(row: RequestRow) -> str:

@@ -7,9 +7,9 @@ import orjson
 
 from agents.device import decide
 from agents.device.breaker import DeviceBreaker
+from agents.device.ending import Ending
 from agents.device.parking import Parking
-from agents.device.saying import BEHIND, task_id
-from agents.device.start_scan import ScanStarter
+from agents.device.saying import task_id
 from agents.device.state import RequestRow, request_key
 from agents.tools import Tools
 from managers import Address
@@ -34,12 +34,12 @@ class TaskPoster:
         tools: Tools,
         requests: DurableTable[RequestRow],
         parking: Parking,
-        starter: ScanStarter,
+        ending: Ending,
     ) -> None:
         self._tools = tools
         self._requests = requests
         self._parking = parking
-        self._starter = starter
+        self._ending = ending
         settings = tools.settings
         self._breaker = DeviceBreaker(
             tools.clock.monotonic, settings.retry_first_s, settings.device_retry_most_s
@@ -68,42 +68,48 @@ class TaskPoster:
             await self._deliver(inbound, row)
         else:
             # Redelivered: the worker may have died before the record heard of the outcome.
-            await self._starter.resume(inbound.partition, row)
-            await self._parking.leave(inbound.partition, row)
+            await self._ending.say_again(row)
+            await self._parking.settled(inbound.partition, row)
 
     async def _deliver(self, inbound: Inbound, row: RequestRow) -> None:
         partition, tools = inbound.partition, self._tools
         device_id = row.job.device_id
-        if self._parking.must_wait(partition, row):
-            await self._starter.park(partition, row, BEHIND)
+        wait = self._parking.why_wait(partition, row)
+        if wait is not None:
+            await self._ending.park(partition, row, wait)
             return
         if self._breaker.open(device_id):
-            await self._starter.park(partition, row, "the device did not answer a moment ago")
+            await self._ending.retry(partition, row, "the device did not answer a moment ago")
             return
         try:
             address = await tools.managers.devices.device_location_request(device_id)
             body = await self._body(inbound, row)
         except TransientError as error:
-            await self._starter.park(partition, row, str(error), error)
+            await self._ending.retry(partition, row, str(error), error)
             return
         except PermanentError as error:
-            await self._starter.end(partition, row, ScanState.FAILED, str(error))
+            await self._ending.end(partition, row, ScanState.FAILED, str(error))
             return
         max_age_s = tools.settings.start_max_age_s
         if decide.too_old(row.born_ms, tools.clock.broker_ms(), max_age_s):
-            await self._starter.hold(partition, row)
+            await self._ending.hold(partition, row, decide.TOO_OLD)
             return
         tools.go_on()
         row = row.model_copy(
             update={"stage": ScanState.STARTING, "starts": row.starts + 1, "cause": None}
         )
         written = self._write(partition, row)
-        await asyncio.gather(written.durable(), self._starter.tell_record(row, ScanState.STARTING))
+        lease = self._parking.take(partition, row)  # of a job that came before there was a limit
+        await asyncio.gather(
+            written.durable(),
+            self._ending.tell_record(row, ScanState.STARTING),
+            *(() if lease is None else (lease.durable(),)),
+        )
         # From here on a crash means UNKNOWN. The intent's write just told the broker's time.
         if decide.too_old(row.born_ms, await written.durable(), max_age_s):
             # Of this attempt: the record heard of it as STARTING.
             held = row.model_copy(update={"stage": ScanState.READY})
-            await self._starter.hold(partition, held)
+            await self._ending.hold(partition, held, decide.TOO_OLD)
             return
         headers = {
             wire.FENCING_TOKEN: str(inbound.offset),
@@ -136,10 +142,10 @@ class TaskPoster:
             # No byte was sent: not started for sure. Again later, with a new DeviceTask.
             row = row.model_copy(update={"stage": ScanState.READY, "cause": outcome.cause})
             await self._write(partition, row).durable()
-            await self._starter.tell_record(row, ScanState.READY)
-            await self._starter.park(partition, row, outcome.cause or "the device is away")
+            await self._ending.tell_record(row, ScanState.READY)
+            await self._ending.retry(partition, row, outcome.cause or "the device is away")
             return
-        await self._starter.end(partition, row, outcome.state, outcome.cause, outcome.advice)
+        await self._ending.end(partition, row, outcome.state, outcome.cause, outcome.advice)
 
     async def _body(self, inbound: Inbound, row: RequestRow) -> bytes:
         task = inbound.value or b""

@@ -28,6 +28,8 @@ class RequestRow(Message):
     """How many DeviceTasks were sent; only the last one counts."""
     starts: int = 0
     """How many STARTs were intended."""
+    moves: int = 0
+    """How many changes of state were announced before there is a record: each has an id of its own."""
     cause: str | None = None
     advice: str | None = None
     traceparent: str | None = None

@@ -136,6 +136,9 @@ class House:
             "SCANHUB_EARLY_S": "3",
             "SCANHUB_TIDY_S": "4",
             "SCANHUB_PARTITIONS": "4",
+            # Tests share scanners, and some leave a scan without an end: it would hold its scanner.
+            # tests/integration/test_queue.py has houses with the queue.
+            "SCANHUB_SCANS_PER_DEVICE": "0",
             "SEQUENCE_MANAGER_URI": self.services.get("sequence", "127.0.0.1:9"),
             "EXAM_MANAGER_URI": self.services.get("exam", "127.0.0.1:9"),
             "DEVICE_MANAGER_URI": self.services.get("device", "127.0.0.1:9"),

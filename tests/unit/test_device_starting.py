@@ -236,4 +236,5 @@ async def test_commands_are_answered_and_no_emergency_stop_is_promised() -> None
     (answer,) = bench.events()
     assert answer.event is EventKind.COMMAND_ANSWERED
     assert "emergency" in (answer.advice or "")
-    assert b"Muster" not in (bench.producer.sent[0].value or b"")
+    assert "asked by Anna Muster" in (answer.cause or ""), "who asked, and when, is in the event"
+    assert answer.command_id == "c"
