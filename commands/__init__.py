@@ -8,6 +8,7 @@ from typing import Any
 
 from commands.base import Context
 from commands.confirm import add_confirm
+from commands.dead_letters import add_dead_letters
 from commands.doctor import add_doctor
 from commands.result import add_result
 from commands.status import add_status
@@ -22,5 +23,13 @@ def add_commands(
 ) -> None:
     """Add our commands to the `faust` command line; `tables` are those that have a changelog."""
     context = Context(settings=settings, topics=topics, tables=tables)
-    for add in (add_topics, add_submit, add_status, add_result, add_confirm, add_doctor):
+    for add in (
+        add_topics,
+        add_submit,
+        add_status,
+        add_result,
+        add_confirm,
+        add_doctor,
+        add_dead_letters,
+    ):
         add(app, context)

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooL
 
 from commands.base import CommandError, Exit
 from models import wire
+from streams.inbound import Headers
 from streams.topics import Topics, partition_of
 
 CONNECT_S: Final = 10.0
@@ -36,36 +37,41 @@ class Message:
     headers: Mapping[str, str]
 
 
+class TooLargeError(CommandError):
+    """A topic does not take a message for its size."""
+
+
 class Kafka:
     """A connection to the broker, made by `connect`."""
 
     def __init__(self, bootstrap: str, topics: Topics, limit_s: float) -> None:
         servers = [part.strip() for part in bootstrap.split(",") if part.strip()]
         common: dict[str, Any] = {"bootstrap_servers": servers, "request_timeout_ms": 10_000}
-        self._bootstrap = bootstrap
+        self.bootstrap = bootstrap
         self._topics = topics
-        self._limit_s = limit_s
+        self.limit_s = limit_s
         self._names: dict[str, str] = {}
         self._counts: dict[str, int] = {}
-        self._consumer = AIOKafkaConsumer(
+        self.consumer = AIOKafkaConsumer(
             **common,
             enable_auto_commit=False,
             auto_offset_reset="earliest",  # a position that retention overtook
             max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_wait_ms=100,  # questions to a broker wait behind a fetch that waits
         )
         self._producer = AIOKafkaProducer(
             **common, acks="all", enable_idempotence=True, max_request_size=FETCH_BYTES
         )
 
     async def _open(self, stack: AsyncExitStack) -> Self:
-        for client in (self._consumer, self._producer):
+        for client in (self.consumer, self._producer):
             # Also for one that did not get as far as its start: it holds sockets.
             stack.push_async_callback(_close, client)
             try:
-                async with asyncio.timeout(min(CONNECT_S, self._limit_s)):
+                async with asyncio.timeout(min(CONNECT_S, self.limit_s)):
                     await client.start()
             except FAULTS as error:
-                raise no_broker(self._bootstrap, error) from None
+                raise no_broker(self.bootstrap, error) from None
         return self
 
     async def partitions(self, topic: str) -> int:
@@ -74,15 +80,15 @@ class Kafka:
         if real in self._counts:
             return self._counts[real]
         try:
-            async with asyncio.timeout(self._limit_s):
+            async with asyncio.timeout(self.limit_s):
                 # All names are asked for: a question for one may make it (auto.create.topics.enable).
-                if real not in await self._consumer.topics():
+                if real not in await self.consumer.topics():
                     raise CommandError(
                         f"topic {real} is missing: `faust -A faust_app topics` makes it"
                     )
                 self._counts[real] = len(await self._producer.partitions_for(real))
         except FAULTS as error:
-            raise no_broker(self._bootstrap, error) from None
+            raise no_broker(self.bootstrap, error) from None
         return self._counts[real]
 
     async def follow(self, topics: Mapping[str, int | None]) -> None:
@@ -92,22 +98,27 @@ class Kafka:
         """
         wanted = []
         for topic, one in topics.items():
-            count = await self.partitions(topic)
-            self._names[self._topics[topic]] = topic
-            numbers = range(count) if one is None else (one,)
-            wanted += [TopicPartition(self._topics[topic], number) for number in numbers]
+            wanted += await self.places(topic, one)
         try:
-            async with asyncio.timeout(self._limit_s):
-                self._consumer.assign(wanted)
-                for place, end in (await self._consumer.end_offsets(wanted)).items():
-                    self._consumer.seek(place, end)
+            async with asyncio.timeout(self.limit_s):
+                self.consumer.assign(wanted)
+                for place, end in (await self.consumer.end_offsets(wanted)).items():
+                    self.consumer.seek(place, end)
         except FAULTS as error:
-            raise no_broker(self._bootstrap, error) from None
+            raise no_broker(self.bootstrap, error) from None
+
+    async def places(self, topic: str, one: int | None = None) -> list[TopicPartition]:
+        """Give a topic's partitions, or one of them, as the consumer calls them."""
+        count, real = await self.partitions(topic), self._topics[topic]
+        self._names[real] = topic
+        return [
+            TopicPartition(real, number) for number in (range(count) if one is None else (one,))
+        ]
 
     async def take(self, wait_s: float) -> list[Message]:
         """Give what came, in each partition's order; [] if nothing came in time."""
         wait_ms = max(1, int(wait_s * 1000))
-        batches = await self._consumer.getmany(timeout_ms=wait_ms, max_records=500)
+        batches = await self.consumer.getmany(timeout_ms=wait_ms, max_records=500)
         return [self._message(record) for records in batches.values() for record in records]
 
     def _message(self, record: Any) -> Message:
@@ -124,26 +135,50 @@ class Kafka:
 
         Raises CommandError; where it can't be known whether the broker has it, with TIMEOUT.
         """
-        raw_key = key.encode()
-        partition = partition_of(raw_key, await self.partitions(topic))
-        headers = [(wire.REQUEST_ID, request_id.encode())]
+        await self.post(
+            topic,
+            key.encode(),
+            value,
+            ((wire.REQUEST_ID, request_id.encode()),),
+            unsure=f"request {request_id} may have been taken."
+            " Sent again with the same request id it is not done twice",
+        )
+
+    async def post(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers, *, unsure: str
+    ) -> None:
+        """Send any message to its key's partition (without a key: to any), and wait for the broker.
+
+        Raises CommandError; where it can't be known whether the broker has it, with TIMEOUT and
+        `unsure` as its sentence.
+        """
+        count, real = await self.partitions(topic), self._topics[topic]
+        place = None if key is None else partition_of(key, count)
         try:
-            async with asyncio.timeout(self._limit_s):
-                await self._producer.send_and_wait(
-                    self._topics[topic], value, key=raw_key, partition=partition, headers=headers
-                )
+            async with asyncio.timeout(self.limit_s):
+                if key is None and value is None:
+                    await self._post_nothing(real, headers)
+                else:
+                    await self._producer.send_and_wait(
+                        real, value, key=key, partition=place, headers=list(headers)
+                    )
         except (MessageSizeTooLargeError, RecordListTooLargeError):
-            raise CommandError(
-                f"the message has {len(value)} bytes, more than topic {self._topics[topic]} takes"
+            raise TooLargeError(
+                f"the message has {len(value or b'')} bytes, more than topic {real} takes"
             ) from None
         except TimeoutError:
             raise CommandError(
-                f"the broker did not acknowledge in time: request {request_id} may have been taken."
-                " Sent again with the same request id it is not done twice",
-                Exit.TIMEOUT,
+                f"the broker did not acknowledge in time: {unsure}", Exit.TIMEOUT
             ) from None
         except (OSError, KafkaError) as error:
             raise CommandError(f"the broker took no message: {type(error).__name__}") from None
+
+    async def _post_nothing(self, real: str, headers: Headers) -> None:
+        """Send a message that has neither key nor value: aiokafka does so in a batch only."""
+        batch = self._producer.create_batch()
+        batch.append(timestamp=None, key=None, value=None, headers=list(headers))
+        batch.close()
+        await (await self._producer.send_batch(batch, real, partition=0))
 
 
 @asynccontextmanager

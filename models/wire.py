@@ -24,6 +24,7 @@ WORKFLOW_RESPONSES: Final = "workflow-responses"
 RESULT_CHUNKS: Final = "result-chunks"
 SCAN_EVENTS: Final = "scan-events"
 DEAD_LETTERS: Final = "dead-letters"
+DEAD_LETTER_ACTS: Final = "dead-letter-acts"
 
 # Headers that we read and carry on.
 REQUEST_ID: Final = "request-id"  # the idempotency key of a scan job
@@ -55,9 +56,16 @@ DEAD_CAUSE: Final = "scanhub.cause"
 DEAD_STAGE: Final = "scanhub.stage"
 DEAD_ATTEMPTS: Final = "scanhub.attempts"
 DEAD_FAILED_AT: Final = "scanhub.failed-at"
+DEAD_FIRST_FAILED_AT: Final = "scanhub.first-failed-at"  # over all replays
 DEAD_NULL_VALUE: Final = "scanhub.null-value"  # only where key and value were null: sent as empty
 DEAD_STUB_SIZE: Final = "scanhub.stub-size"  # only on a stub: the value's full size in bytes
 DEAD_STUB_SHA256: Final = "scanhub.stub-sha256"  # only on a stub: of the full value
+DEAD_HEADERS: Final = frozenset({
+    DEAD_EXCEPTION, DEAD_MESSAGE, DEAD_TOPIC, DEAD_PARTITION, DEAD_OFFSET, DEAD_CAUSE, DEAD_STAGE,
+    DEAD_ATTEMPTS, DEAD_FAILED_AT, DEAD_FIRST_FAILED_AT, DEAD_NULL_VALUE, DEAD_STUB_SIZE,
+    DEAD_STUB_SHA256,
+})  # fmt: skip
+"""All names that we write on a dead letter; a header by one of them is ours, whoever sent it."""
 
 
 class Cause(StrEnum):

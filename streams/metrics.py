@@ -23,8 +23,8 @@ class Metrics:
         )
         self.dead_letters = Counter(
             "scanhub_dead_letters",
-            "Messages that became dead letters, by cause.",
-            ["cause"],
+            "Messages that became dead letters, by topic and cause.",
+            ["topic", "cause"],
             registry=self.registry,
         )
         self.events = Counter(

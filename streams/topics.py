@@ -42,7 +42,10 @@ _LIMITS: Final = {
     wire.DEAD_LETTERS: DEAD_LETTER_LIMIT,
     wire.RECORD_STEPS: 4 * MIB,  # the outcome of a reconstruction names up to 2,048 files
 }
-_RETENTION: Final = {wire.RESULT_CHUNKS: _DAY_MS // 24}
+_RETENTION: Final = {
+    wire.RESULT_CHUNKS: _DAY_MS // 24,
+    wire.DEAD_LETTER_ACTS: 8 * _DAY_MS,  # an act outlives its letter, which would be open again
+}
 _SETTINGS: Final = {
     # The age of a job is the broker's word, not the sender's (promise 9).
     wire.SCAN_JOBS: {"message.timestamp.type": "LogAppendTime"},
@@ -53,6 +56,7 @@ ALL: Final = (
     wire.RECO_RESULTS, wire.WORKFLOW_REQUESTS, wire.TASK_COMPLETIONS, wire.RESULT_REQUESTS,
     wire.DEVICE_STEPS, wire.RECORD_STEPS, wire.WORKFLOW_STEPS, wire.RECO_JOBS, wire.TASK_EVENTS,
     wire.WORKFLOW_RESPONSES, wire.RESULT_CHUNKS, wire.SCAN_EVENTS, wire.DEAD_LETTERS,
+    wire.DEAD_LETTER_ACTS,
 )  # fmt: skip
 
 

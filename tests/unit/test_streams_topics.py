@@ -39,10 +39,10 @@ def test_every_topic_of_the_wire_is_in_the_table_once() -> None:
         "REQUESTS",
         "COMPLETIONS",
     )
-    ends += ("STEPS", "EVENTS", "RESPONSES", "CHUNKS", "DEAD_LETTERS")
+    ends += ("STEPS", "EVENTS", "RESPONSES", "CHUNKS", "DEAD_LETTERS", "LETTER_ACTS")
     told = [value for name, value in vars(wire).items() if name.endswith(ends)]
     assert sorted(told) == sorted(ALL)
-    assert len(Topics().specs()) == len(ALL) == 18
+    assert len(Topics().specs()) == len(ALL) == 19
 
 
 def test_prefix_and_new_names_go_together() -> None:
@@ -91,6 +91,8 @@ def test_the_settings_that_the_promises_rest_on() -> None:
     largest = max(one.limit for one in topics.specs() if one.name != wire.DEAD_LETTERS)
     assert spec(topics, wire.DEAD_LETTERS).limit >= largest + 65_536
     assert spec(topics, wire.RESULT_CHUNKS).config()["retention.ms"] == "3600000"
+    letters, acts = (spec(topics, n) for n in (wire.DEAD_LETTERS, wire.DEAD_LETTER_ACTS))
+    assert acts.retention_ms > letters.retention_ms
     assert spec(topics, wire.SCAN_STATUS).config() == {
         "max.message.bytes": "1048588",
         "retention.ms": "604800000",
