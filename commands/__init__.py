@@ -10,10 +10,13 @@ from commands.base import Context
 from commands.confirm import add_confirm
 from commands.dead_letters import add_dead_letters
 from commands.doctor import add_doctor
+from commands.people import add_people
+from commands.queue import add_queue
 from commands.result import add_result
 from commands.status import add_status
 from commands.submit import add_submit
 from commands.topics import add_topics
+from commands.watch import add_watch
 from settings import Settings
 from streams.topics import Topics
 
@@ -29,6 +32,9 @@ def add_commands(
         add_status,
         add_result,
         add_confirm,
+        add_people,
+        add_queue,
+        add_watch,
         add_doctor,
         add_dead_letters,
     ):

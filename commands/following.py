@@ -126,6 +126,8 @@ def tell(event: ScanEvent) -> str:
         text = str(event.state or "progress")
         if event.percent is not None:
             text += f" {event.percent} %"
+        if event.state is S.QUEUED and event.count is not None:
+            text += f", place {event.count}"
         if event.event is EventKind.STATE_CHANGED and event.record_id is not None:
             text += f" (record {canonical(event.record_id)})"
     else:

@@ -50,6 +50,7 @@ class Kafka:
         self.bootstrap = bootstrap
         self._topics = topics
         self.limit_s = limit_s
+        self._also: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._counts: dict[str, int] = {}
         self.consumer = AIOKafkaConsumer(
@@ -74,9 +75,16 @@ class Kafka:
                 raise no_broker(self.bootstrap, error) from None
         return self
 
+    def also(self, topic: str, real: str) -> None:
+        """Know one more topic by a name of its own: a table's changelog."""
+        self._also[topic] = real
+
+    def _real(self, topic: str) -> str:
+        return self._also.get(topic) or self._topics[topic]
+
     async def partitions(self, topic: str) -> int:
         """Give how many partitions a topic has. Raises CommandError if there is no such topic."""
-        real = self._topics[topic]
+        real = self._real(topic)
         if real in self._counts:
             return self._counts[real]
         try:
@@ -109,7 +117,7 @@ class Kafka:
 
     async def places(self, topic: str, one: int | None = None) -> list[TopicPartition]:
         """Give a topic's partitions, or one of them, as the consumer calls them."""
-        count, real = await self.partitions(topic), self._topics[topic]
+        count, real = await self.partitions(topic), self._real(topic)
         self._names[real] = topic
         return [
             TopicPartition(real, number) for number in (range(count) if one is None else (one,))
@@ -152,7 +160,7 @@ class Kafka:
         Raises CommandError; where it can't be known whether the broker has it, with TIMEOUT and
         `unsure` as its sentence.
         """
-        count, real = await self.partitions(topic), self._topics[topic]
+        count, real = await self.partitions(topic), self._real(topic)
         place = None if key is None else partition_of(key, count)
         try:
             async with asyncio.timeout(self.limit_s):

@@ -192,3 +192,7 @@ def test_the_worst_code_counts() -> None:
     assert worst([good]) is Exit.GOOD
     assert worst([good, failed]) is Exit.ENDED
     assert worst([good, failed, open_]) is Exit.TIMEOUT
+
+
+def test_a_queued_job_has_its_place() -> None:
+    assert tell(_event(S.QUEUED, count=3)) == "QUEUED, place 3"
