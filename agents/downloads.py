@@ -216,6 +216,7 @@ class Downloads:
             attempt=row.attempt,
             cause=row.cause,
             advice=row.advice,
+            overdue=(row.overdue and not row.state.final) or None,
             times=times if whole else {},
             files=tuple(_facts(file) for file in self._files.all(partition, record, count)),
         )

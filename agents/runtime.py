@@ -13,6 +13,7 @@ from agents import downloads
 from agents.device import agent as device
 from agents.device.state import RequestRow
 from agents.downloads import Downloads
+from agents.readiness import MIB, Readiness
 from agents.record import agent as record
 from agents.record.book import Book
 from agents.record.files import RecordFiles
@@ -24,6 +25,7 @@ from models.base import Message
 from models.errors import FatalError
 from models.work import ParkedRow
 from settings import Settings
+from streams.caughtup import CaughtUp
 from streams.clock import Clock
 from streams.deadletters import DeadLetters
 from streams.engine import App
@@ -50,6 +52,8 @@ TABLES: Final = (
 )
 TICK_S: Final = 0.1
 """How often due work is looked for."""
+LOOK_S: Final = 0.5
+"""How often managers that are away, and the disk, are looked at."""
 
 RowT = TypeVar("RowT", bound=Message)
 
@@ -96,8 +100,16 @@ class Runtime:
             dead_letters=DeadLetters(self._outbox, clock, self._metrics),
             metrics=self._metrics,
             draining=lambda: any(window.draining for window in app.windows),
+            caught_up=CaughtUp(
+                [topics[name] for name in record.TOPICS],
+                window=lambda: self._records_window,
+                offsets=lambda: app.offsets,
+                ask=app.ends,
+                now_ms=clock.broker_ms,
+                epoch=lambda: (app.consumer_generation_id, app.offsets.seeks),
+            ),
             managers=managers,
-            lake=DataLake(settings.data_lake),
+            lake=DataLake(settings.data_lake, keep_free=settings.disk_free_mb * MIB),
             files=Pool(settings.file_tasks, fatal),
         )
         self._device_work = OpenWork(self._table("device-work", ParkedRow))
@@ -113,7 +125,7 @@ class Runtime:
             Book(tools=tools, scans=scans, files=files, work=self._record_work)
         )
         self._agent("device", device.TOPICS, self._devices.handle)
-        self._agent("record", record.TOPICS, self._records.handle)
+        self._records_window = self._agent("record", record.TOPICS, self._records.handle)
         serving = Pool(settings.file_tasks, fatal)
         served = Downloads(
             tools, scans, files, serving, lambda place: self._owned and scans.owns(place)
@@ -121,7 +133,15 @@ class Runtime:
         self._agent("downloads", downloads.TOPICS, served.handle)
         app.before_start = self._before_start
         app.on_drained = self._disowned
+        self._readiness = Readiness(
+            tools,
+            self._devices.health,
+            owned=lambda: self._owned,
+            waiting=self._devices.waiting,
+            wake=self._devices.wake_parked,
+        )
         app.timer(TICK_S)(self._tick)
+        app.timer(LOOK_S)(self._readiness.look)
         self._metrics.open_work.labels("device").set_function(lambda: self._device_work.size)
         self._metrics.open_work.labels("record").set_function(lambda: self._record_work.size)
 
@@ -143,7 +163,7 @@ class Runtime:
         name: str,
         logical: tuple[str, ...],
         handle: Callable[[Inbound], Awaitable[Awaitable[Any] | None]],
-    ) -> None:
+    ) -> Window:
         names = {self._topics[topic]: topic for topic in logical}
         app = self._app
 
@@ -172,12 +192,19 @@ class Runtime:
             partitions=self._topics.partitions,
         )
         app.agent(channel, name=name)(run)
+        return window
 
     async def _before_start(self) -> None:
         """See that the topics are right, and choose the folder of the local stores."""
         settings = self._settings
         if settings.web_port:
-            port = WebPort(settings.web_host, settings.web_port, self._metrics, self._why_not_ready)
+            port = WebPort(
+                settings.web_host,
+                settings.web_port,
+                self._metrics,
+                self._readiness.why_not_ready,
+                self._readiness.outages,
+            )
             await self._app.add_runtime_dependency(port)
         startup = Startup(
             bootstrap=settings.kafka,
@@ -211,9 +238,6 @@ class Runtime:
         self._records.recovered()
         self._owned = self._app.owned = True
 
-    def _why_not_ready(self) -> str:
-        return "" if self._owned else "no partitions yet: the group is rebalancing or recovering"
-
     def _disowned(self) -> None:
         self._owned = False
 
@@ -229,6 +253,7 @@ class Runtime:
         for work, wake in pairs:
             for due in work.due(now):
                 await wake(due)
+        await self._readiness.tell()
         self._store.touch()
 
 

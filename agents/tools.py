@@ -87,6 +87,12 @@ class Pool:
             self._fatal(error)
 
 
+async def always_caught_up(partition: int, since_ms: int) -> bool:
+    """Take all inputs for read; the running worker looks (streams/caughtup.py)."""
+    del partition, since_ms
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """The worker's parts, as agents see them."""
@@ -102,6 +108,8 @@ class Tools:
     files: Pool
     metrics: Metrics
     draining: Callable[[], bool]
+    caught_up: Callable[[int, int], Awaitable[bool]] = always_caught_up
+    """Whether all that a record's partition was sent up to a broker time (ms) has been handled."""
 
     def go_on(self) -> None:
         """Begin nothing new while the worker stops. Raises LeftError: the message comes again."""

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from datalake.errors import FileMissing, sort_os_error
 from datalake.paths import RECORDS, check_record, open_contained, open_folder, open_regular
-from models.errors import PermanentError, PoisonError
+from models.errors import PermanentError, PoisonError, TransientError
 from models.wire import Cause
 
 PART: Final = ".part-"
@@ -49,6 +49,8 @@ class Pace:
 
     chunk: int
     stop: threading.Event
+    keep_free: int = 0
+    """Bytes that are to stay free on the disk: below them nothing is begun."""
 
     def go_on(self) -> None:
         """Raise StoppedError once nobody waits any more."""
@@ -72,6 +74,7 @@ def copy_in(root: Path, location: str, wanted: Stored, pace: Pace) -> Stored:
     with open_folder(root, folders, make=True) as folder:
         _sweep(folder)
         if not _is_there(folder, name, wanted, pace):
+            _check_room(folder, wanted, pace)
             with _temporary(folder) as (temp_name, temp):
                 source = open_contained(root, location)
                 try:
@@ -110,6 +113,17 @@ def hash_file(fd: int, pace: Pace) -> tuple[int, str]:
             digest.update(block)
             size += len(block)
     return size, digest.hexdigest()
+
+
+def _check_room(folder: int, wanted: Stored, pace: Pace) -> None:
+    """Begin nothing that would fill the disk: it is tried again until there is room."""
+    with _sorted("the data lake"):
+        disk = os.fstatvfs(folder)
+    if pace.keep_free and disk.f_bavail * disk.f_frsize < pace.keep_free + wanted.size:
+        mib = pace.keep_free // (1024 * 1024)
+        raise TransientError(
+            f"the data lake's disk has no room: {mib} MiB are to stay free", sent=False
+        )
 
 
 def _copy(source: int, temp: int, wanted: Stored, pace: Pace) -> None:

@@ -44,12 +44,14 @@ class Found:
 class DataLake:
     """A folder that devices, reconstruction workers and we share.
 
-    `root` may be a link; nothing below it is followed. `chunk` is in bytes. All methods raise
+    `root` may be a link; nothing below it is followed. `chunk` is in bytes, and so is
+    `keep_free`: no file is taken in that would leave less free. All methods raise
     TransientError for what a person can repair (disk full, mount lost, rights missing).
     """
 
-    def __init__(self, root: Path, *, chunk: int = CHUNK_SIZE) -> None:
+    def __init__(self, root: Path, *, chunk: int = CHUNK_SIZE, keep_free: int = 0) -> None:
         self.root = root
+        self._keep_free = keep_free
         self._chunk = chunk
         # Not the loop's own pool: the resolver of host names lives there, and copies of gigabytes
         # or a hanging mount would stop every HTTP call of the worker.
@@ -67,7 +69,9 @@ class DataLake:
         """
         wanted = copying.plan(record, size, sha256, suffix)
         return await self._run(
-            lambda stop: copying.copy_in(self.root, location, wanted, Pace(self._chunk, stop))
+            lambda stop: copying.copy_in(
+                self.root, location, wanted, Pace(self._chunk, stop, self._keep_free)
+            )
         )
 
     async def sweep(self, record: str) -> int:

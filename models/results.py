@@ -114,6 +114,8 @@ class ScanFacts(Message):
     attempt: int | None = None
     cause: str | None = None
     advice: str | None = None
+    overdue: bool | None = None
+    """Whether it was announced as OVERDUE, and nothing came since: a person may cancel it then."""
     times: dict[str, Time] = Field(default_factory=dict)
     files: tuple[FileFacts, ...] = ()
 

@@ -101,6 +101,8 @@ class ScanJob(Message):
     sequence_parameters: SequenceParameters | None = None
     task_id: RecordId | None = None
     priority: int = Field(default=0, ge=-1000, le=1000)
+    reconstruct: bool | None = None
+    """False: its raw data wait for a later task of its workflow; None counts as true."""
 
     def problem(self) -> str | None:
         """Say why this job must not be sent to any scanner (promise 10); None if it may."""

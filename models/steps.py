@@ -19,6 +19,8 @@ class ScanIdentity(Message):
     job_id: RecordId
     workflow_id: RecordId | None = None
     task_id: RecordId | None = None
+    reconstruct: bool | None = None
+    """False: its raw data wait for a task of its workflow; None counts as true."""
 
 
 class DeviceStepKind(StrEnum):
@@ -57,6 +59,9 @@ class RecordStepKind(StrEnum):
     TOLD = "told"  # background work: the exam manager was told, or why not
     COMMAND = "command"  # a command to a scan, from its device's aggregate
     NOTICED = "noticed"  # a download found a file at the old conventional place
+    RECONSTRUCT = (
+        "reconstruct"  # a workflow's own task for that: its raw data are to be reconstructed
+    )
 
 
 class FoundFile(Message):
@@ -94,8 +99,42 @@ class RecordStep(Message):
     creations: int | None = None
     """How often making the record was begun: from the second on there may be a spare one."""
     command: ScanCommand | None = None
+    workflow_id: RecordId | None = None
+    """With RECONSTRUCT: who asks, and is told; `attempt` is that of its task."""
     spares: tuple[RecordId, ...] = Field(default=(), max_length=64)
     name: str = ""
     version: int = 0
     files: tuple[FoundFile, ...] = Field(default=(), max_length=4096)
     failure: Failure | None = None
+
+
+class WorkflowStepKind(StrEnum):
+    """What a workflow's aggregate is told."""
+
+    SCAN = "scan"  # a device's or a record's aggregate: how far the scan of a task is
+    DUE = "due"  # a timer: a row's time has come
+    TOLD = "told"  # background work: the exam manager was told, or why not
+
+
+class WorkflowStep(Message):
+    """A step of a workflow's aggregate."""
+
+    kind: WorkflowStepKind
+    workflow_id: RecordId
+    """Of a row that waits to learn its workflow (`route/…`): the task's id."""
+    task_id: RecordId | None = None
+    request_id: RequestId | None = None
+    """With SCAN: the scan's; it tells one attempt of a task from another."""
+    record_id: RecordId | None = None
+    attempt: int | None = None
+    """With SCAN: the attempt that RECONSTRUCT named; None if the workflow asked for none."""
+    state: ScanState | None = None
+    location: Location | None = None
+    """With SCAN: the raw data (ACQUIRED), or the first image (COMPLETED)."""
+    sha256: Sha256 | None = None
+    cause: str | None = None
+    name: str = ""
+    version: int = 0
+    failure: Failure | None = None
+    fault: bool = False
+    """With a failure: it alone failed, while the manager was well."""

@@ -6,18 +6,21 @@ Private methods of faust-streaming 0.15.3 and aiokafka 0.14.0 are overridden; py
 import asyncio
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
 from streams import parser
+from streams.caughtup import End
 from streams.guard import Guard, stop_now
 from streams.offsets import Offsets
 
 LOOK_S = 5.0
 """How often it is looked for messages that were fetched and got lost inside of Faust."""
+ENDS_S = 4.0
+"""How long the broker may take to tell where topics end."""
 CROWDED_S = 0.02
 """How long to wait before it is looked again whether a crowded partition has room."""
 LOST_S = 30.0
@@ -43,6 +46,20 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
         coordinator._do_heartbeat = listened  # noqa: SLF001
 
+    async def ends(self, places: list[TP]) -> dict[TP, End]:
+        """Ask the broker for the ends of some places.
+
+        Raises TimeoutError, and KafkaError for a place that is not ours.
+        """
+        return cast("dict[TP, End]", await self.call_thread(self._ends, places))
+
+    async def _ends(self, places: list[TP]) -> dict[TP, End]:
+        consumer = self._ensure_consumer()
+        # Bounded in the thread itself: it has two hands, and one of them fetches.
+        async with asyncio.timeout(ENDS_S):
+            ends = await consumer.end_offsets(places)
+            return {place: End(end, await consumer.position(place)) for place, end in ends.items()}
+
 
 class Consumer(driver.Consumer):
     """Bounded waiting at a stop, commits that pass nothing unsettled, no topic made behind our back."""
@@ -54,6 +71,11 @@ class Consumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def ends(self, places: list[TP]) -> dict[TP, End]:
+        """Give where some places end, as the broker has it now, and how far they were fetched."""
+        thread = cast("ConsumerThread", self._thread)
+        return await thread.ends(places)
 
     async def create_topic(self, *args: Any, **kwargs: Any) -> None:
         """Make nothing: streams/provision.py made every topic, with its settings."""
@@ -106,11 +128,21 @@ class Consumer(driver.Consumer):
         await super().seek_wait(partitions)
 
     async def seek_to_committed(self) -> Any:
-        """Seek, and note where reading goes on."""
+        """Seek, and note where reading goes on.
+
+        What was fetched at the end of a recovery is dropped by Faust. Of a place of which nothing was
+        committed yet it would never come again, as aiokafka leaves that where it is.
+        """
         committed = await super().seek_to_committed()
+        back: dict[TP, int] = {}
         for place, offset in committed.items():
+            first = self.offsets.first(place)
             if offset is not None and offset >= 0:
                 self.offsets.sought(place, offset)
+            elif first is not None:
+                back[place] = first
+        if back:
+            await self.seek_wait(back)
         return committed
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:

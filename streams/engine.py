@@ -18,6 +18,7 @@ from faust.types import TP
 from mode.utils.queues import FlowControlEvent
 from yarl import URL
 
+from streams.caughtup import Ends
 from streams.consumer import Consumer
 from streams.guard import Guard, stop_now
 from streams.offsets import Offsets
@@ -102,6 +103,12 @@ class App(faust.App):
         consumer: Any = self.consumer
         offsets: Offsets = consumer.offsets
         return offsets
+
+    async def ends(self, places: list[TP]) -> Ends:
+        """Ask the broker where some of our topic-partitions end."""
+        consumer: Any = self.consumer
+        ends: Ends = await consumer.ends(places)
+        return ends
 
     async def on_first_start(self) -> None:
         """Do what must be done before anything is consumed (topics, checks), then start."""

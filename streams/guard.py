@@ -38,7 +38,7 @@ class Guard:
         monotonic: Callable[[], float],
         stop: Callable[[str], None] = stop_now,
     ) -> None:
-        self._limit_s = session_s * SHARE_OF_SESSION
+        self.limit_s = session_s * SHARE_OF_SESSION
         self._monotonic = monotonic
         self._stop = stop
         self._last: float | None = None
@@ -51,13 +51,16 @@ class Guard:
         """Note that we own nothing (before the first assignment, or while the group rebalances)."""
         self._last = None
 
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since the last good heartbeat; None while nothing is owned."""
+        return None if self._last is None else self._monotonic() - self._last
+
     def check(self) -> None:
         """Go on only if the broker surely still counts us in."""
-        if self._last is None:
-            return
-        age = self._monotonic() - self._last
-        if age > self._limit_s:
+        age = self.age_s
+        if age is not None and age > self.limit_s:
             self._stop(
-                f"no heartbeat for {age:.1f} s (limit {self._limit_s:.1f} s):"
+                f"no heartbeat for {age:.1f} s (limit {self.limit_s:.1f} s):"
                 " another worker may own our partitions, so this one stops (exit code 70)"
             )

@@ -58,6 +58,11 @@ class Ledger(Generic[MessageT]):
             del self._open[entry.place]
         return ready
 
+    def first(self, place: Hashable) -> MessageT | None:
+        """Give a place's first message that is not done."""
+        queue = self._open.get(place)
+        return queue[0].message if queue else None
+
     def clear(self) -> None:
         """Forget all: the partitions were taken away or come anew."""
         self._open.clear()

@@ -45,6 +45,22 @@ class Metrics:
             ["aggregate"],
             registry=self.registry,
         )
+        self.manager_away = Gauge(
+            "scanhub_manager_away",
+            "1 while a manager does not answer and jobs wait for it.",
+            ["manager"],
+            registry=self.registry,
+        )
+        self.disk_free = Gauge(
+            "scanhub_disk_free_bytes",
+            "Free space of the data lake's file system, bytes; below the watermark files wait.",
+            registry=self.registry,
+        )
+        self.heartbeat = Gauge(
+            "scanhub_broker_heartbeat_age_seconds",
+            "Time since the last good heartbeat of the group, seconds; the worker ends at 7.",
+            registry=self.registry,
+        )
 
     def text(self) -> bytes:
         """Give all metrics in Prometheus' text form."""

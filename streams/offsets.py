@@ -64,6 +64,15 @@ class Offsets:
         self._next[place] = max(expected, offset + 1) if whole else expected
         return whole
 
+    def next(self, place: Hashable) -> int | None:
+        """Give the offset that is expected next by a place's stream; None if none was fetched yet."""
+        return self._next.get(place)
+
+    def on_its_way(self, place: Hashable) -> bool:
+        """Tell whether a message was fetched and has not reached its stream."""
+        expected, last = self._next.get(place), self._last.get(place)
+        return expected is not None and last is not None and expected <= last
+
     def first(self, place: Hashable) -> int | None:
         """Give the first offset fetched since the place became ours."""
         return self._first.get(place)

@@ -4,7 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, Protocol
 
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 from faust.exceptions import ProducerSendError
 
 from models import wire
@@ -15,6 +21,9 @@ from streams.topics import Topics, partition_of
 SEND_LIMIT_S: Final = 30.0
 """How long the broker may take to acknowledge. Beyond it nobody knows whether the message is there:
 the worker stops, and what it had not acknowledged comes again."""
+
+METADATA_S: Final = 5.0
+"""How long to wait for the partitions of a topic that is not ours: the producer waits for minutes."""
 
 Headers = Iterable[tuple[str, bytes | None]]
 
@@ -70,6 +79,28 @@ class Outbox:
         return await self.confirm(
             await self.raw(self._topics[topic], key, value, headers, partition=partition)
         )
+
+    async def deliver_elsewhere(
+        self, real_topic: str, key: bytes | None, value: bytes | None, headers: Headers = ()
+    ) -> None:
+        """Send to a topic that is not ours, by its real name; the broker has it on return.
+
+        Raises PermanentError where there is no such topic, it takes nothing from us, or the message
+        is too large: nothing was sent then.
+        """
+        try:
+            async with asyncio.timeout(METADATA_S):
+                sending = await self.raw(real_topic, key, value, headers)
+        except (TimeoutError, ProducerSendError):
+            raise PermanentError(f"topic {real_topic} can't be sent to") from None
+
+        async def sent() -> Any:
+            try:
+                return await sending
+            except (TopicAuthorizationFailedError, UnknownTopicOrPartitionError):
+                raise PermanentError(f"topic {real_topic} can't be sent to") from None
+
+        await self.confirm(sent())
 
     async def deliver_step(self, topic: str, owner: str, value: bytes) -> None:
         """Tell an aggregate something, on its own topic and its key's partition."""

@@ -22,12 +22,14 @@ class WebPort(Service):
         port: int,
         metrics: Metrics,
         why_not_ready: Callable[[], str],
+        outages: Callable[[], list[dict[str, Any]]],
         **kwargs: Any,
     ) -> None:
         self._host = host
         self._port = port
         self._metrics = metrics
         self._why_not_ready = why_not_ready
+        self._outages = outages
         self._runner: web.AppRunner | None = None
         super().__init__(**kwargs)
 
@@ -61,7 +63,9 @@ class WebPort(Service):
         return web.json_response({"status": "ok"})
 
     async def _ready(self, _: web.Request) -> web.Response:
-        why_not = self._why_not_ready()
+        why_not, outages = self._why_not_ready(), self._outages()
+        told = {"outages": outages} if outages else {}
         if why_not:
-            return web.json_response({"status": "not ready", "reason": why_not}, status=503)
-        return web.json_response({"status": "ok"})
+            body = {"status": "not ready", "reason": why_not, **told}
+            return web.json_response(body, status=503)
+        return web.json_response({"status": "ok", **told})

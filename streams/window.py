@@ -80,6 +80,11 @@ class Window:
         """The topic-partitions from which nothing more is to be fetched now."""
         return {place for place, _ in self._crowds}
 
+    def first_open(self, place: Hashable) -> int | None:
+        """Give the offset of a topic-partition's first message that is not done; None if all are."""
+        event = self._ledger.first(place)
+        return None if event is None else int(event.message.offset)
+
     async def run(
         self, events: AsyncIterator[Any], acknowledge: Callable[[Any], Awaitable[Any]]
     ) -> None:

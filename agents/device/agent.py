@@ -7,6 +7,7 @@ from typing import Any, Final
 from agents.device import decide
 from agents.device.commands import Commands
 from agents.device.ending import Ending
+from agents.device.health import Health
 from agents.device.parking import PLACES, Parking
 from agents.device.post_device_task import TaskPoster
 from agents.device.saying import announce, in_place
@@ -39,10 +40,12 @@ class DeviceAgent:
         self._work = work
         self._parking = Parking(tools, work)
         self._ending = Ending(tools, requests, self._parking)
-        self._starter = ScanStarter(tools, requests, self._parking, self._ending)
+        settings = tools.settings
+        self.health = Health(tools.clock.monotonic, settings.retry_first_s, settings.retry_most_s)
+        self._starter = ScanStarter(tools, requests, self._parking, self._ending, self.health)
         self._commands = Commands(tools, requests, self._parking, self._ending, self._starter)
         self._poster = TaskPoster(tools, requests, self._parking, self._ending)
-        self._limited = tools.settings.scans_per_device > 0
+        self._limited = settings.scans_per_device > 0
         self._handlers = {
             wire.SCAN_JOBS: self._starter.start_scan,
             wire.SCAN_COMMANDS: self._commands.answer_command,
@@ -159,6 +162,10 @@ class DeviceAgent:
     def wake_parked(self) -> None:
         """Let the next job of each device be tried at once: what it waited for is back."""
         self._parking.wake_all()
+
+    def waiting(self) -> int:
+        """Count the jobs that wait for a manager, or behind one that does."""
+        return sum(self._parking.waiting(*owner) for owner in self._work.owners())
 
     async def wake(self, due: Due) -> None:
         """Turn a parked job whose time has come into a message of its device."""

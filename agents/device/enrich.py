@@ -17,9 +17,9 @@ from streams.tables import Write
 class Enricher:
     """Asks the managers for one job at a time."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Tools, health: Health) -> None:
         self._tools = tools
-        self._health = Health(tools.clock.monotonic)
+        self._health = health
 
     async def enrich(self, row: RequestRow, *writes: Write | None) -> Sequence:
         """Get the sequence, and see that the device is known; beside it, what was written gets durable.

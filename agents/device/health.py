@@ -1,16 +1,29 @@
-"""Outage or own fault: what the managers' answers to other requests say."""
+"""Outage or own fault: what the managers' answers to other requests say; and a breaker for each.
 
+A manager that fails for one request after the other, of several jobs or with its own probe, is away: its
+breaker opens, and jobs wait without asking it, until its probe is good again. No attempt is counted
+then. The outage is over with its first good answer.
+"""
+
+import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from models.errors import TransientError
+from streams.openwork import back_off_ms
 
 AnswerT = TypeVar("AnswerT")
 _KEPT: Final = 64
 _NOT_OF_REQUEST: Final = frozenset({401, 403, 408, 425, 429})
 """Answers that say nothing of this request: a token is missing, or the manager is busy."""
+OPENS_AT: Final = 3
+"""So many failures in a row open the breaker, if the probe fails too, or several jobs met them."""
+FRESH_S: Final = 0.3
+"""How long the answer to a probe counts."""
+FORGOTTEN_S: Final = 60.0
+"""An outage of which nobody asks any more is over after so long with a good probe."""
 
 
 class Manager(Protocol):
@@ -23,10 +36,35 @@ class Manager(Protocol):
         ...
 
 
+class Change(NamedTuple):
+    """An outage began, or ended."""
+
+    manager: str
+    away: bool
+    number: int
+    """Of this manager's outages since the worker started."""
+    lasted_s: float
+
+
 @dataclass(slots=True)
 class _Seen:
+    manager: Manager
     good: dict[str, float] = field(default_factory=dict)
     bad: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    failures: int = 0
+    """Since the last good answer."""
+    subjects: set[str] = field(default_factory=set)
+    """Whose they were."""
+    away_since: float | None = None
+    opened: int = 0
+    """How often the breaker was opened in this outage."""
+    open_until: float | None = None
+    """When the manager is probed next; None: the breaker is closed."""
+    asked_at: float = 0.0
+    number: int = 0
+    told: bool = False
+    probed: tuple[float, bool] = (float("-inf"), False)
+    """When the manager was probed last, and whether it was alive."""
 
 
 class Health:
@@ -37,27 +75,113 @@ class Health:
     fails nothing, and one bad id does not block its device for ever.
     """
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float], first_s: float = 0.5, most_s: float = 5.0
+    ) -> None:
         self._monotonic = monotonic
+        self._first_s = first_s
+        self._most_s = most_s
         self._seen: dict[str, _Seen] = {}
+        self._changes: list[Change] = []
+
+    @property
+    def away(self) -> dict[str, float]:
+        """The managers that are away now, each with the seconds since it is."""
+        now = self._monotonic()
+        return {
+            name: now - seen.away_since
+            for name, seen in self._seen.items()
+            if seen.away_since is not None
+        }
+
+    @property
+    def any_open(self) -> bool:
+        """Whether a breaker is open: some manager is not asked now."""
+        return any(seen.open_until is not None for seen in self._seen.values())
 
     async def ask(self, manager: Manager, subject: str, call: Awaitable[AnswerT]) -> AnswerT:
-        """Await a call, and note how it went; a TransientError leaves with `at_fault` set."""
-        seen = self._seen.setdefault(manager.name, _Seen())
+        """Await a call, and note how it went; a TransientError leaves with `at_fault` set.
+
+        While the manager's breaker is open it is not asked at all.
+        """
+        seen = self._seen.setdefault(manager.name, _Seen(manager))
+        seen.asked_at = self._monotonic()
+        if seen.open_until is not None:
+            if inspect.iscoroutine(call):
+                call.close()
+            raise TransientError(f"the {manager.name} is away", sent=False)
         try:
             answer = await call
         except TransientError as error:
             of_request = error.sent and error.status not in _NOT_OF_REQUEST
-            error.at_fault = of_request and await self._alone(manager, seen, subject)
+            error.at_fault = of_request and await self._alone(seen, subject)
             seen.bad.append((self._monotonic(), subject))
+            if not error.at_fault:
+                await self._note_failure(seen, subject)
             raise
+        self._note_answer(manager.name, seen, subject)
+        return answer
+
+    async def look(self) -> bool:
+        """Probe managers whose breaker is open, when it is time; tell whether one answers again."""
+        back = False
+        for name, seen in self._seen.items():
+            now = self._monotonic()
+            if seen.open_until is not None and now >= seen.open_until:
+                if await self._probe(seen):
+                    seen.open_until, seen.failures = None, 0
+                    seen.subjects.clear()
+                    back = True
+                else:
+                    self._open(seen)
+            elif seen.open_until is None and now - seen.asked_at > FORGOTTEN_S:
+                self._end(name, seen)
+        return back
+
+    def changes(self, after_s: float) -> list[Change]:
+        """Give what is to be announced: outages that last so long by now, and their ends. Once each."""
+        now = self._monotonic()
+        for name, seen in self._seen.items():
+            since = seen.away_since
+            if since is not None and not seen.told and now - since >= after_s:
+                seen.told = True
+                self._changes.append(_change(name, seen, now - since, away=True))
+        changes, self._changes = self._changes, []
+        return changes
+
+    def _note_answer(self, name: str, seen: _Seen, subject: str) -> None:
         seen.good.pop(subject, None)
         seen.good[subject] = self._monotonic()
         while len(seen.good) > _KEPT:
             del seen.good[next(iter(seen.good))]
-        return answer
+        seen.failures, seen.open_until = 0, None
+        seen.subjects.clear()
+        self._end(name, seen)
 
-    async def _alone(self, manager: Manager, seen: _Seen, subject: str) -> bool:
+    async def _note_failure(self, seen: _Seen, subject: str) -> None:
+        seen.failures += 1
+        seen.subjects.add(subject)
+        if seen.failures < OPENS_AT or seen.open_until is not None:
+            return
+        if len(seen.subjects) > 1 or not await self._probe(seen):
+            if seen.away_since is None:
+                seen.away_since, seen.number, seen.told = self._monotonic(), seen.number + 1, False
+            self._open(seen)
+
+    def _open(self, seen: _Seen) -> None:
+        wait_s = back_off_ms(seen.opened, self._first_s, self._most_s) / 1000
+        seen.opened += 1
+        seen.open_until = self._monotonic() + wait_s
+
+    def _end(self, name: str, seen: _Seen) -> None:
+        if seen.away_since is None:
+            return
+        if seen.told:
+            lasted_s = self._monotonic() - seen.away_since
+            self._changes.append(_change(name, seen, lasted_s, away=False))
+        seen.away_since, seen.opened, seen.told = None, 0, False
+
+    async def _alone(self, seen: _Seen, subject: str) -> bool:
         since = max((at for at, who in seen.bad if who == subject), default=None)
         if since is None:
             return False  # its first failure: what others meet until the next one will tell
@@ -65,4 +189,16 @@ class Health:
             return True
         if any(at > since for at, who in seen.bad if who != subject):
             return False
-        return await manager.probe()
+        return await self._probe(seen)
+
+    async def _probe(self, seen: _Seen) -> bool:
+        """Probe a manager; what it answered a moment ago counts, as a handler holds its slot."""
+        at, alive = seen.probed
+        if self._monotonic() - at > FRESH_S:
+            alive = await seen.manager.probe()
+            seen.probed = (self._monotonic(), alive)
+        return alive
+
+
+def _change(name: str, seen: _Seen, lasted_s: float, *, away: bool) -> Change:
+    return Change(name, away, seen.number, lasted_s)

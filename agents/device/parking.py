@@ -104,10 +104,11 @@ class Parking:
         before = self.get(partition, row, prefix)
         # One that had another kind of row was tried on another way: its tries count anew.
         tries = 0 if before is None or not tried else before.tries + 1
-        due_ms = decide.expiry_ms(row, settings.start_max_age_s)
+        now, due_ms = tools.clock.broker_ms(), decide.expiry_ms(row, settings.start_max_age_s)
         if tried:
-            wait_ms = back_off_ms(tries, settings.retry_first_s, settings.retry_most_s)
-            due_ms = tools.clock.broker_ms() + wait_ms
+            due_ms = now + back_off_ms(tries, settings.retry_first_s, settings.retry_most_s)
+        elif due_ms is not None and due_ms <= now:
+            due_ms = None  # too old while a manager is away: it is held when its turn comes
         faults = 0 if before is None else before.faults
         parked = self._row(row, before, reason).model_copy(
             update={"due_ms": due_ms, "tries": tries, "faults": faults + 1 if fault else 0}

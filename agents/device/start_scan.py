@@ -8,6 +8,7 @@ from agents.device import decide
 from agents.device.decide import Arrival, Wait
 from agents.device.ending import Ending
 from agents.device.enrich import Enricher
+from agents.device.health import Health
 from agents.device.parking import Parking
 from agents.device.saying import accepted, announce, lined_up, task_id
 from agents.device.state import RequestRow, request_key
@@ -28,13 +29,19 @@ class ScanStarter:
     """Takes scan jobs as far as their DeviceTask."""
 
     def __init__(
-        self, tools: Tools, requests: DurableTable[RequestRow], parking: Parking, ending: Ending
+        self,
+        tools: Tools,
+        requests: DurableTable[RequestRow],
+        parking: Parking,
+        ending: Ending,
+        health: Health,
     ) -> None:
         self._tools = tools
         self._requests = requests
         self._parking = parking
         self._ending = ending
-        self._enricher = Enricher(tools)
+        self._health = health
+        self._enricher = Enricher(tools, health)
 
     async def start_scan(self, inbound: Inbound) -> Awaitable[Any] | None:
         """Accept a scan job and take it as far as it goes now; gives what is still to be awaited.
@@ -175,7 +182,14 @@ class ScanStarter:
             await self._parking.started(partition, row)
 
     def _too_old(self, row: RequestRow) -> bool:
+        """Tell whether a job is too old to start by itself.
+
+        While a manager is away the clock of this stage stands still: it waits, and is held when the
+        manager is back.
+        """
         tools = self._tools
+        if row.record_id is None and row.stage is not ScanState.QUEUED and self._health.any_open:
+            return False
         return decide.too_old(row.born_ms, tools.clock.broker_ms(), tools.settings.start_max_age_s)
 
     def _write(self, partition: int, row: RequestRow) -> Write:

@@ -3,7 +3,9 @@
 from typing import Final
 
 from agents.record import decide
-from agents.record.book import Book
+from agents.record.book import Book, Source
+from agents.record.commands import Commands
+from agents.record.deadlines import Deadlines
 from agents.record.forward_status import StatusForwarder
 from agents.record.reco_result import RecoResults
 from agents.record.state import ScanRow, WorkItem, WorkKind
@@ -26,6 +28,10 @@ MOST_TELLS: Final = 3
 """So often is the exam manager told of an image; it answers 500 for ever in the UUID era."""
 GRACE_MS: Final = 10_000
 """After a recovery an early message waits at least so long: its record's news may be unread yet."""
+DEADLINE_GRACE_MS: Final = 2_000
+"""The same for deadlines; what is unread then is waited for in any case (streams/caughtup.py)."""
+SLOW_MS: Final = 30_000
+"""A foreign worker's image that is overdue is looked for so seldom."""
 
 
 class RecordAgent:
@@ -36,6 +42,8 @@ class RecordAgent:
         self._storing = Storing(book)
         self._uploads = Uploads(book, self._storing)
         self._results = RecoResults(book, self._storing)
+        self._commands = Commands(book)
+        self._deadlines = Deadlines(book)
         self._handlers = {
             wire.SCAN_STATUS: StatusForwarder(book).forward_status,
             wire.RESULT_UPLOADS: self._uploads.upload_result,
@@ -56,10 +64,11 @@ class RecordAgent:
             if step.scan is None or record_key(step.scan.record_id) != record:
                 raise PoisonError("a step of a scan names its own record's", Cause.INVALID)
             found = None if row is None else row.before(inbound.mark)
-            await self._hear(partition, found, step, inbound.mark)
+            await self._hear(inbound, found, step)
             return
         if step.kind is RecordStepKind.COMMAND:
-            await self._command(partition, row, step)
+            found = None if row is None else row.before(inbound.mark)
+            await self._commands.take(partition, found, step, inbound.mark)
             return
         if step.kind is RecordStepKind.NOTICED:
             if row is not None:
@@ -75,17 +84,21 @@ class RecordAgent:
         elif row is not None:
             await self._done(partition, row, step, item)
 
-    async def _hear(self, partition: int, row: ScanRow | None, step: RecordStep, mark: str) -> None:
+    async def _hear(self, inbound: Inbound, row: ScanRow | None, step: RecordStep) -> None:
         """Hear how far the device's aggregate is; messages that came early are handled now."""
-        book, now = self._book, self._book.now_ms()
+        book, now, partition = self._book, self._book.now_ms(), inbound.partition
         gateway = book.tools.settings.gateway
         before = row or decide.first_seen(step, now)
-        after, announcements = decide.told_by_device(before, step, now, gateway=gateway)
+        after, announcements = decide.told_by_device(
+            before, step, now, gateway=gateway, offset=inbound.offset
+        )
         if decide.is_settled(after, step):
             # Evidence overtook the news: the device's aggregate still takes the scan for UNKNOWN.
             settled = after.model_copy(update={"attempt": step.attempt or 0})
             await book.settle_unknown(settled, started=True)
-        await book.settle(partition, before, after, announcements, by=mark, evidence=False)
+        await book.settle(
+            partition, before, after, announcements, by=inbound.mark, source=Source.DEVICE
+        )
         record = record_key(step.record_id)
         for name in book.work.names(partition, record, "early/"):
             item = book.work.get(partition, record, name)
@@ -93,25 +106,10 @@ class RecordAgent:
                 await self.handle(item.original.inbound())
             await book.finish(partition, record, name)
 
-    async def _command(self, partition: int, row: ScanRow | None, step: RecordStep) -> None:
-        """Carry out a command that the device's aggregate passed on: CONFIRM alone."""
-        book, command = self._book, step.command
-        if command is None:
-            return
-        if row is None:
-            told = {"cause": "no such scan is known: nothing was done", "record_id": step.record_id}
-            unknown = Announcement(
-                event=EventKind.COMMAND_ANSWERED, unique=command.command_id, fields=told
-            )
-            await book.tools.announce([unknown], key=record_key(step.record_id))
-            return
-        answer = decide.confirm(row, command, book.now_ms())
-        await book.announce(answer.row, answer.announcements)
-        if answer.started is not None:
-            await book.settle_unknown(answer.row, started=answer.started)
-            await book.write(partition, answer.row, durable=True)
-
     async def _due(self, partition: int, record: str, name: str, item: WorkItem) -> None:
+        if item.kind is WorkKind.DEADLINE:
+            await self._deadlines.due(partition, record, item)
+            return
         if item.kind is not WorkKind.EARLY:
             self._storing.begin(partition, record, name, item)
             return
@@ -149,7 +147,8 @@ class RecordAgent:
             await book.finish(partition, record, name)
             return
         if failure.again and not (bounded and item.tries + 1 >= most):
-            await self._later(partition, record, name, item)
+            slow = item.watch and row.overdue
+            await self._later(partition, record, name, item, SLOW_MS if slow else 0)
             if item.tries == 0 and not item.watch:
                 await book.announce(row, [_told(EventKind.RETRYING, name, failure)])
             return
@@ -170,22 +169,26 @@ class RecordAgent:
         again = item.model_copy(update=later)
         await self._book.work.put(partition, record_key(row.scan.record_id), name, again).durable()
 
-    async def _later(self, partition: int, record: str, name: str, item: WorkItem) -> None:
+    async def _later(
+        self, partition: int, record: str, name: str, item: WorkItem, least_ms: int
+    ) -> None:
         settings = self._book.tools.settings
         wait = back_off_ms(item.tries, settings.retry_first_s, settings.retry_most_s)
         again = {
             "tries": item.tries + 1,
             "version": item.version + 1,
-            "due_ms": self._book.tools.clock.broker_ms() + wait,
+            "due_ms": self._book.tools.clock.broker_ms() + max(wait, least_ms),
         }
         waiting = item.model_copy(update=again)
         await self._book.work.put(partition, record, name, waiting).durable()
 
     def recovered(self) -> None:
         """Read the open work anew after a recovery; what ran in the background is begun again."""
-        soonest = self._book.tools.clock.broker_ms() + GRACE_MS
+        now = self._book.tools.clock.broker_ms()
+        grace = {WorkKind.EARLY: GRACE_MS, WorkKind.DEADLINE: DEADLINE_GRACE_MS}
         for partition, record, name, item in self._book.work.rebuild():
-            if item.kind is WorkKind.EARLY:
+            if item.kind in grace:
+                soonest = now + grace[item.kind]
                 if item.due_ms is not None and item.due_ms < soonest:
                     later = {"due_ms": soonest, "version": item.version + 1}
                     self._book.work.put(partition, record, name, item.model_copy(update=later))

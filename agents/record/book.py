@@ -1,10 +1,13 @@
 """The record aggregate's tables and how it speaks: shared by its handlers."""
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
+from agents.record import silence
 from agents.record.files import RecordFiles
 from agents.record.state import Original, ScanRow, WorkItem, WorkKind
+from agents.states import RANK
 from agents.tools import Announcement, Tools, record_key
 from models import wire
 from models.base import RecordId
@@ -15,7 +18,7 @@ from models.wire import Cause
 from streams.inbound import Inbound
 from streams.intake import is_in_place, reroute
 from streams.openwork import OpenWork
-from streams.tables import DurableTable
+from streams.tables import DurableTable, Write
 
 KEPT_BYTES: Final = 1_100_000
 """Largest message that is kept in a row: any input; in base64 far below a changelog's 4 MiB."""
@@ -23,6 +26,16 @@ MOST_EARLY: Final = 64
 """Messages kept for one record that is not known yet."""
 MOST_OPEN: Final = 20_000
 """Rows of open work from which on early messages are no longer kept."""
+DEADLINE: Final = "deadline"
+"""Name of the row of a scan's deadline."""
+
+
+class Source(Enum):
+    """Who changes a scan."""
+
+    EVIDENCE = auto()  # what its scanner or its reconstruction sent
+    DEVICE = auto()  # its device's aggregate, which need not be told of it
+    PERSON = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +110,7 @@ class Book:
         *,
         by: str,
         durable: bool = True,
-        evidence: bool = True,
+        source: Source = Source.EVIDENCE,
     ) -> None:
         """Announce what a message (`by`: its mark) did to a scan, and write the row.
 
@@ -107,10 +120,13 @@ class Book:
         the scan, which announces it when it comes again (ScanRow.before).
 
         What the scanner or reconstruction sent is evidence that the scan was started, which the
-        device's aggregate is told if it takes the scan for UNKNOWN.
+        device's aggregate is told if it takes the scan for UNKNOWN; and that the scan is over there.
         """
+        evidence = source is Source.EVIDENCE
         if evidence and before.state is ScanState.UNKNOWN and after.state is not ScanState.UNKNOWN:
             await self.settle_unknown(before, started=True)
+        after = silence.seen(before, after, self.tools.clock.broker_ms(), evidence=evidence)
+        frees = self._frees_device(before, after, source)
         stored = self.scans.get(partition, record_key(after.scan.record_id))
         ends = after.state.final and not before.state.final
         if ends:
@@ -119,10 +135,79 @@ class Book:
             return  # handled again with other settings, it would not end the scan: the end stands
         else:
             await self.announce(after, announcements)
+            if frees:
+                await self._free_device(after)
+        deadline = self._set_deadline(partition, after, moved=after.state is not before.state)
         if after != stored:
             await self.write(partition, after, durable=durable or ends)
+        if deadline is not None:
+            await deadline.durable()
         if ends:
             await self.announce(after, announcements)
+            if frees:
+                await self._free_device(after)
+            self.work.drop(partition, record_key(after.scan.record_id), DEADLINE)
+
+    async def confirm(
+        self,
+        partition: int,
+        before: ScanRow,
+        after: ScanRow,
+        announcements: list[Announcement],
+        *,
+        started: bool,
+    ) -> None:
+        """Settle an UNKNOWN scan by a person's word: announced, told to its device, written."""
+        await self.announce(after, announcements)
+        await self.settle_unknown(after, started=started)
+        after = silence.seen(before, after, self.tools.clock.broker_ms(), evidence=False)
+        deadline = self._set_deadline(partition, after, moved=True)
+        await self.write(partition, after, durable=True)
+        if deadline is not None:
+            await deadline.durable()
+
+    def _set_deadline(self, partition: int, row: ScanRow, *, moved: bool) -> Write | None:
+        """Set a scan's deadline, if it has none, or one that is later than its state allows.
+
+        A deadline that comes due too early is set anew then (agents/record/deadlines.py), so that
+        statuses need not write it.
+        """
+        limit = silence.limit_s(row, self.tools.settings)
+        record = record_key(row.scan.record_id)
+        known = self.work.first(partition, record, DEADLINE) is not None
+        if limit is None or (known and not moved):
+            return None
+        item = self.work.get(partition, record, DEADLINE) if known else None
+        due_ms = self.tools.clock.broker_ms() + int(limit * 1000)
+        if item is not None and item.due_ms is not None and item.due_ms <= due_ms:
+            return None
+        version = 0 if item is None else item.version + 1
+        deadline = WorkItem(kind=WorkKind.DEADLINE, due_ms=due_ms, version=version)
+        return self.work.put(partition, record, DEADLINE, deadline)
+
+    def _frees_device(self, before: ScanRow, after: ScanRow, source: Source) -> bool:
+        """Tell whether the device's aggregate is to hear that a scan is over at its device.
+
+        Without a limit of scans nobody waits for it; but a START that is still to come must not.
+        """
+        acquired = RANK[ScanState.ACQUIRED]
+        if source is Source.DEVICE or not RANK[before.state] < acquired <= RANK[after.state]:
+            return False
+        if before.state is ScanState.UNKNOWN and source is Source.EVIDENCE:
+            started = True  # told as CONFIRMED
+        else:
+            started = RANK[before.state] >= RANK[ScanState.STARTED]
+        return not started or self.tools.settings.scans_per_device > 0
+
+    async def _free_device(self, row: ScanRow) -> None:
+        scan = row.scan
+        step = DeviceStep(
+            kind=DeviceStepKind.RELEASED,
+            device_id=scan.device_id,
+            request_id=scan.request_id,
+            state=row.state,
+        )
+        await self.tools.outbox.deliver_step(wire.DEVICE_STEPS, scan.device_id, step.to_bytes())
 
     async def write(self, partition: int, row: ScanRow, *, durable: bool) -> None:
         """Write a scan's row."""

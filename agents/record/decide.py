@@ -1,15 +1,16 @@
 """The record aggregate's decisions: plain functions, no I/O, no clock, no Faust."""
 
-from typing import NamedTuple
-
 from agents.record.state import ScanRow
 from agents.states import BACK, RANK, path
 from agents.tools import Announcement, changed
 from models.events import EventKind, ScanState
-from models.scan import ScanCommand, ScanStatus, StatusState
+from models.scan import ScanStatus, StatusState
 from models.steps import RecordStep
 
 S = ScanState
+
+BEFORE_ITS_RECORD = (S.WAITING, S.QUEUED, S.HELD)
+"""States that a device's aggregate announces itself, besides ACCEPTED."""
 
 
 def move(
@@ -27,11 +28,13 @@ def move(
     for state in way:
         last = state is goal
         told = {"cause": cause, "advice": advice} if last else {}
-        unique = f"{row.attempt}/{row.state}"
+        unique = f"{row.attempt}/{row.state}" + (f"/{row.turns}" if row.turns else "")
         announcements.append(changed(state, row.state, unique, attempt=row.attempt, **told))
+        released = row.state is S.HELD and state is S.READY
         row = row.model_copy(
             update={
                 "state": state,
+                "turns": row.turns + released,
                 "times": {state: now_ms, **row.times},
                 "cause": told.get("cause"),
                 "advice": told.get("advice"),
@@ -45,13 +48,19 @@ def first_seen(step: RecordStep, now_ms: int) -> ScanRow:
     if step.scan is None:
         raise ValueError("a step that tells of a scan holds its identity")
     times = {S.ACCEPTED: step.born_ms if step.born_ms is not None else now_ms}
-    return ScanRow(scan=step.scan, state=S.ACCEPTED, times=times)
+    # After a crash `previous` may be what was to be announced just now.
+    said = step.previous if step.previous in BEFORE_ITS_RECORD else None
+    return ScanRow(scan=step.scan, state=said or S.ACCEPTED, times=times)
 
 
 def told_by_device(
-    row: ScanRow, step: RecordStep, now_ms: int, *, gateway: bool
+    row: ScanRow, step: RecordStep, now_ms: int, *, gateway: bool, offset: int | None = None
 ) -> tuple[ScanRow, list[Announcement]]:
-    """Take what the device's aggregate says of a scan; news that is older than the row is dropped."""
+    """Take what the device's aggregate says of a scan; news that is older than the row is dropped.
+
+    `offset` tells a step that comes again from a new one: READY and HELD may follow each other any
+    number of times.
+    """
     state = step.state
     attempt = step.attempt or 0
     row = row.model_copy(update={"creations": max(row.creations, step.creations or 1)})
@@ -62,43 +71,16 @@ def told_by_device(
         return row, []  # a repeat, or news that evidence overtook
     if attempt > row.attempt and RANK[row.state] >= RANK[S.STARTED]:
         return row, []
-    row = row.model_copy(update={"attempt": attempt})
+    if offset is not None and attempt == row.attempt and offset < row.heard:
+        return row, []  # redelivered: what came after it is known already
+    heard = row.heard if offset is None else offset
+    row = row.model_copy(update={"attempt": attempt, "heard": heard})
     return move(row, state, now_ms, gateway=gateway, cause=step.cause, advice=step.advice)
 
 
 def is_settled(row: ScanRow, step: RecordStep) -> bool:
     """Tell whether a scan that its device's aggregate calls UNKNOWN was started, as is known here."""
     return step.state is S.UNKNOWN and RANK[S.STARTED] <= RANK[row.state] < RANK[S.FAILED]
-
-
-class Answer(NamedTuple):
-    """What becomes of a command; `started` is told to the device's aggregate, None = nothing is."""
-
-    row: ScanRow
-    announcements: list[Announcement]
-    started: bool | None = None
-
-
-def confirm(row: ScanRow, command: ScanCommand, now_ms: int) -> Answer:
-    """Settle an UNKNOWN scan by a person's word; anything else is answered and changes nothing."""
-    problem = None
-    if command.device_id != row.scan.device_id:
-        problem = "the scan is another device's"
-    elif command.attempt not in (None, row.attempt):
-        problem = f"attempt {row.attempt} is the newest: nothing was done"
-    elif row.state is not S.UNKNOWN:
-        problem = f"the scan is {row.state}, not UNKNOWN: nothing was done"
-    moved: list[Announcement] = []
-    if problem is None:
-        goal = S.STARTED if command.started else S.READY
-        row, moved = move(row, goal, now_ms, cause="confirmed by a person")
-    done = "taken: it was started" if command.started else "taken: it is sent once more"
-    answer = Announcement(
-        event=EventKind.COMMAND_ANSWERED,
-        unique=command.command_id,
-        fields={"cause": problem or done, "state": row.state, "attempt": row.attempt},
-    )
-    return Answer(row, [*moved, answer], command.started if problem is None else None)
 
 
 def status(

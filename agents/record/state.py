@@ -28,6 +28,16 @@ class ScanRow(Message):
     """How many files are registered; their rows are keyed 0, 1, … (never a list in one row)."""
     creations: int = 1
     """How often making the record was begun."""
+    turns: int = 0
+    """How often a person released it: what it announces afterwards has ids of its own."""
+    heard: int = -1
+    """Offset of the newest step of its device's aggregate that changed it: older ones come again."""
+    seen_ms: int = 0
+    """Broker time of the last change, or of the last that its scanner or reconstruction sent."""
+    overdue: bool = False
+    """Whether it was announced as OVERDUE, and nothing came since."""
+    overdues: int = 0
+    """How often it was announced as OVERDUE in its state."""
     tidied: bool = False
     """Whether a spare record of the same request was looked for, at the scan's end."""
     raw: int | None = None
@@ -87,6 +97,7 @@ class WorkKind(StrEnum):
     REGISTER = "register"  # images to be copied, checked and registered
     TELL = "tell"  # the exam manager is to be told of the image
     TIDY = "tidy"  # a spare record of the same request is to be looked for, and closed
+    DEADLINE = "deadline"  # nothing may come of the scan for so long, then that is announced
 
 
 class Original(Message):

@@ -181,7 +181,7 @@ def test_repeats_are_dropped(watched: Watched) -> None:
 
 
 def test_an_outage_is_shown_until_it_is_over(watched: Watched, told: Told) -> None:
-    none = {"device_id": None, "request_id": None, "manager": "exam manager"}
+    none: dict[str, Any] = {"device_id": None, "request_id": None, "manager": "exam manager"}
     told(EventKind.RETRYING, state=S.WAITING, cause="the exam manager is away", count=3, **none)
     assert "the exam manager is away" in drawn(watched)
     told(EventKind.RETRYING, state=S.ACCEPTED, cause="answers again", **none)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from agents.record import decide
-from agents.record.decide import Answer
+from agents.record import deeds
+from agents.record.deeds import Answer
 from models import wire
 from models.errors import TransientError
 from models.events import ScanState
@@ -21,7 +21,9 @@ from tests.unit.test_streams_fakes import make_inbound
 def confirm(row_state: ScanState = ScanState.UNKNOWN, **fields: Any) -> Answer:
     body = {"command_id": "c", "command": "CONFIRM", "device_id": "d", "started": False}
     command = ScanCommand.model_validate({**body, **fields})
-    return decide.confirm(scan(row_state, attempt=2), command, 1)
+    answer = deeds.answer(scan(row_state, attempt=2), command, 1, gateway=True)
+    assert answer is not None, "the record answers a CONFIRM in any state"
+    return answer
 
 
 def confirmed(attempt: int = 1, *, was_started: bool = False) -> Inbound:

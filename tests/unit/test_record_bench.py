@@ -13,7 +13,8 @@ from agents.tools import Pool, Tools, record_key
 from models import wire
 from models.base import Message
 from models.events import EventKind, ScanEvent, ScanState
-from models.steps import FoundFile, RecordStep, RecordStepKind, ScanIdentity
+from models.scan import ScanCommand
+from models.steps import DeviceStep, FoundFile, RecordStep, RecordStepKind, ScanIdentity
 from settings import Settings
 from streams.deadletters import DeadLetters
 from streams.guard import Guard
@@ -72,6 +73,10 @@ class RecordBench:
         self.clock = HandClock()
         self.producer = Mortal()
         self.settings = Settings(**settings)
+        self.read = True
+        """Whether all inputs of the partition are read."""
+        self.asked: list[tuple[int, int]] = []
+        """For what it was asked whether they are."""
         self.scans = MemoryTable(ScanRow, self.clock)
         self.files = MemoryTable(FileRow, self.clock)
         self.index = MemoryTable(FileIndex, self.clock)
@@ -95,11 +100,41 @@ class RecordBench:
             files=Idle(),
             metrics=metrics,
             draining=lambda: False,
+            caught_up=self._caught_up,
         )
         self.work = OpenWork(self.items)
         files = RecordFiles(self.files, self.index)
         self.agent = RecordAgent(Book(tools=tools, scans=self.scans, files=files, work=self.work))
         self.agent.recovered()
+
+    async def _caught_up(self, partition: int, since_ms: int) -> bool:
+        self.asked.append((partition, since_ms))
+        return self.read
+
+    async def pass_time(self, seconds: float, step: float = 1) -> None:
+        """Let time pass, and what becomes due in it be handled."""
+        until = self.clock.now_ms + round(seconds * 1000)
+        while self.clock.now_ms < until:
+            self.clock.move(min(step, (until - self.clock.now_ms) / 1000))
+            for due in list(self.work.due(self.clock.now_ms)):
+                await self.agent.wake(due)
+                await self.agent.handle(self.last_step())
+
+    def last_step(self) -> Inbound:
+        """Give the newest message to the record's aggregate, as it comes in."""
+        sent = self.sent(wire.RECORD_STEPS)
+        step = sent[-1].value or b""
+        return make_inbound(
+            step,
+            topic=wire.RECORD_STEPS,
+            key=self.key.encode(),
+            partition=self.partition,
+            offset=1000 + len(sent),
+        )
+
+    def device_steps(self) -> list[DeviceStep]:
+        """Give what the device's aggregate was told."""
+        return [DeviceStep.from_bytes(one.value or b"") for one in self.sent(wire.DEVICE_STEPS)]
 
     @property
     def identity(self) -> ScanIdentity:
@@ -127,7 +162,14 @@ class RecordBench:
         body = {"record_id": self.record, "status_percent": 40, "state": state}
         return self.message(wire.SCAN_STATUS, body, offset)
 
-    def told(self, state: ScanState, attempt: int = 1, offset: int = 1) -> Inbound:
+    def command(self, kind: str, offset: int = 60, **fields: Any) -> Inbound:
+        """Give a command that the device's aggregate passed on."""
+        body = {"command_id": f"c-{offset}", "command": kind, "device_id": "d", "by": "Ada"}
+        command = ScanCommand.model_validate({**body, "record_id": self.record, **fields})
+        step = RecordStep(kind=RecordStepKind.COMMAND, record_id=self.record, command=command)
+        return self.message(wire.RECORD_STEPS, step, offset)
+
+    def told(self, state: ScanState, attempt: int = 1, offset: int = 1, **fields: Any) -> Inbound:
         """Give what the device's aggregate says of the scan."""
         return self.message(
             wire.RECORD_STEPS,
@@ -137,6 +179,7 @@ class RecordBench:
                 scan=self.identity,
                 state=state,
                 attempt=attempt,
+                **fields,
             ),
             offset,
         )
@@ -217,24 +260,3 @@ class RecordBench:
     def open(self, kind: WorkKind) -> list[WorkItem]:
         """Give the open work of a kind."""
         return [row for _, _, row in self.items.items() if row.kind is kind]
-
-
-async def test_a_scan_goes_its_way() -> None:
-    bench = RecordBench()
-    for offset, state in enumerate([ScanState.READY, ScanState.STARTING, ScanState.STARTED]):
-        await bench.agent.handle(bench.told(state, offset=offset))
-    await bench.agent.handle(bench.status("RUNNING"))
-    await bench.agent.handle(await bench.upload())
-    job = json.loads(bench.sent(wire.RECO_JOBS)[0].value or b"")
-    assert bench.row().state is ScanState.RECONSTRUCTING
-    result = {"record_id": 41, "reco_job_id": job["reco_job_id"], "success": True}
-    file = {"location": "records/41/x.dcm", "size": 9, "sha256": IMAGE}
-    await bench.agent.handle(
-        bench.message(wire.RECO_RESULTS, {**result, "files": [file]}, offset=2)
-    )
-    await bench.agent.handle(bench.stored(f"register/{job['reco_job_id']}", IMAGE))
-    assert bench.row().state is ScanState.COMPLETED
-    assert [event.state for event in bench.events(EventKind.STATE_CHANGED)] == [
-        "READY", "STARTING", "STARTED", "RUNNING", "ACQUIRED", "RECONSTRUCTING", "COMPLETED",
-    ]  # fmt: skip
-    assert [item.kind for _, _, item in bench.items.items()] == [WorkKind.TELL]
