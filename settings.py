@@ -98,7 +98,8 @@ class Settings(BaseModel):
     cache_s: float = Field(5.0, ge=0, le=3600)
     start_max_age_s: _Seconds = 900.0
     remember_requests_days: float = Field(14.0, gt=0)
-    scans_per_device: int = Field(0, ge=0)
+    scans_per_device: int = Field(1, ge=0)
+    """Scans that a device may have at once; 0 = no limit and no queue, as the old manager."""
     http_timeout_s: float = Field(5.0, gt=0, le=5.0)
     """One HTTP attempt, whole: how long a handler may hold its slot."""
     retry_first_s: _Seconds = 0.5
@@ -111,6 +112,10 @@ class Settings(BaseModel):
     """The same between two statuses of a running scan, and from the last one to its result."""
     reconstruction_s: _Seconds = 3600.0
     """How long a reconstruction may take before it is OVERDUE."""
+    processing_s: _Seconds = 3600.0
+    """How long a processing task of a workflow may take before that is announced."""
+    task_retries: int = Field(0, ge=0, le=100)
+    """How often a workflow's task that failed is tried again by itself; a device's is a new scan."""
     lease_s: _Seconds = 7200.0
     """How long a scan may hold its device before that is announced, and again after each such time."""
     disk_free_mb: int = Field(512, ge=0)

@@ -17,6 +17,7 @@ import orjson
 import stamina
 from pydantic import TypeAdapter, ValidationError
 
+from managers.tokens import Token, Tokens
 from managers.transport import (
     TrueTransport,
     dropped,
@@ -72,7 +73,8 @@ class Question:
     method: str
     path: str
     asked: str
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)
+    content_type: str = "application/json"
     most: int = SMALL
     good: frozenset[int] = frozenset({200})
     says: Mapping[int, str] = field(default_factory=dict)
@@ -82,15 +84,24 @@ class Manager:
     """A manager that is asked over HTTP; subclasses name it and know its questions.
 
     An empty `uri` makes every question a TransientError: jobs wait for the setting, none fails.
+    With `tokens` each question carries the token that all clients share.
     """
 
     name: str
     setting: str
     health: tuple[str, ...]
 
-    def __init__(self, uri: str, *, timeout_s: float = 5.0, ca_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        uri: str,
+        *,
+        timeout_s: float = 5.0,
+        ca_file: Path | None = None,
+        tokens: Tokens | None = None,
+    ) -> None:
         self._uri = uri
         self._timeout_s = timeout_s
+        self._tokens = tokens
         self._client = httpx.AsyncClient(
             transport=TrueTransport(tls=tls_context(ca_file), connections=CONNECTIONS),
             trust_env=False,
@@ -104,14 +115,17 @@ class Manager:
     async def probe(self) -> bool:
         """Tell whether the manager is alive: it answers, with anything but a 5xx, within 2 s.
 
-        401 and 404 are signs of life. Raises nothing but a cancellation.
+        401 and 404 are signs of life: nobody logs in for this. Raises nothing but a cancellation.
         """
         if not self._uri:
             return False
+        token = self._tokens.kept if self._tokens is not None else None
         try:
             async with asyncio.timeout(min(PROBE_S, self._timeout_s)):
                 for path in self.health:
-                    async with self._client.stream("GET", self._uri + path) as response:
+                    async with self._client.stream(
+                        "GET", self._uri + path, headers=token.header if token else None
+                    ) as response:
                         if response.is_server_error:
                             return False
         except (TimeoutError, httpx.HTTPError):
@@ -125,44 +139,51 @@ class Manager:
     async def _ask(self, question: Question) -> bytes:
         """Ask once (GET: twice, where the first found or kept no connection); give the body.
 
-        Raises TransientError, PermanentError; OversizeError beyond the question's bound.
+        A 401 renews the token, and any question is asked once more: nothing was done before. Raises
+        TransientError, PermanentError; OversizeError beyond the question's bound.
         """
         if not self._uri:
             raise TransientError(f"no {self.name} is set: set {self.setting}", sent=False)
-
-        async def attempt() -> bytes:
-            return await self._attempt(question)
-
-        asked = question.asked
+        deadline = asyncio.get_running_loop().time() + self._timeout_s
+        if self._tokens is None:
+            return await self._once(question, deadline)
+        token = await self._tokens.get(deadline)
         try:
-            async with asyncio.timeout(self._timeout_s):
+            return await self._once(question, deadline, token)
+        except TransientError as error:
+            if error.status != HTTPStatus.UNAUTHORIZED:
+                raise
+        token = await self._tokens.renew(token, deadline)
+        return await self._once(question, deadline, token)
+
+    async def _once(self, question: Question, deadline: float, token: Token | None = None) -> bytes:
+        async def attempt() -> bytes:
+            return await self._attempt(question, token)
+
+        try:
+            async with asyncio.timeout_at(deadline):
                 if question.method == "GET":
                     return await _again(_worth_another, attempt)
                 return await attempt()
-        except (TimeoutError, httpx.TimeoutException) as error:
+        except (TimeoutError, httpx.HTTPError) as error:
             # The limit of the whole strikes after the time for connecting is over: sent.
             began = sent(error) if isinstance(error, httpx.HTTPError) else True
-            what = "did not answer in time" if began else "takes no connection in time"
-            raise TransientError(
-                f"the {self.name} {what} when asked {asked}", sent=began
-            ) from error
-        except httpx.HTTPError as error:
-            began = sent(error)
-            what = "broke the connection off" if began else "cannot be reached"
-            raise TransientError(
-                f"the {self.name} {what} when asked {asked}", sent=began
-            ) from error
+            if isinstance(error, TimeoutError | httpx.TimeoutException):
+                what = "did not answer in time" if began else "takes no connection in time"
+            else:
+                what = "broke the connection off" if began else "cannot be reached"
+            sentence = f"the {self.name} {what} when asked {question.asked}"
+            raise TransientError(sentence, sent=began) from error
 
-    async def _attempt(self, question: Question) -> bytes:
-        body = question.body
+    async def _attempt(self, question: Question, token: Token | None) -> bytes:
+        headers = dict(token.header) if token is not None else {}
+        if question.body is not None:
+            headers["content-type"] = question.content_type
         async with self._client.stream(
-            question.method,
-            self._uri + question.path,
-            content=body,
-            headers={"content-type": "application/json"} if body is not None else None,
+            question.method, self._uri + question.path, content=question.body, headers=headers
         ) as response:
             if response.status_code not in question.good:
-                self._refuse(response.status_code, question)
+                self._refuse(response.status_code, question, token)
             return await self._read(response, question)
 
     async def _read(self, response: httpx.Response, question: Question) -> bytes:
@@ -187,15 +208,14 @@ class Manager:
             size=size,
         )
 
-    def _refuse(self, status: int, question: Question) -> NoReturn:
+    def _refuse(self, status: int, question: Question, token: Token | None) -> NoReturn:
         who, asked = f"the {self.name}", question.asked
         if status in question.says:
             raise PermanentError(f"{who} {question.says[status]} ({status})", status=status)
         if status in _NO_TOKEN:
             # Transient: no job fails because of a setting that a person can put right.
-            raise TransientError(
-                f"{who} wants a valid token ({status}) when asked {asked}", status=status
-            )
+            what = "wants a valid token" if token is None else "refuses the token"
+            raise TransientError(f"{who} {what} ({status}) when asked {asked}", status=status)
         if status in _PATIENCE:
             raise TransientError(f"{who} is too busy ({status}) when asked {asked}", status=status)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

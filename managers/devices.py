@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from managers.address import Address, Network, check_address, parse_address
 from managers.cache import Cache
 from managers.client import Manager, Question
+from managers.tokens import Tokens
 from models.errors import PermanentError
 from models.managers import DeviceAddress
 
@@ -53,8 +54,9 @@ class DeviceManager(Manager):
         clock: Callable[[], float],
         timeout_s: float = 5.0,
         ca_file: Path | None = None,
+        tokens: Tokens | None = None,
     ) -> None:
-        super().__init__(uri, timeout_s=timeout_s, ca_file=ca_file)
+        super().__init__(uri, timeout_s=timeout_s, ca_file=ca_file, tokens=tokens)
         self._networks = tuple(networks)
         self._cache: Cache[str, Address] = Cache(
             ttl_s=cache_s, max_bytes=CACHE_BYTES, size=lambda _: ENTRY_BYTES, clock=clock

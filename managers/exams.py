@@ -1,10 +1,14 @@
-"""The exam manager: a scan's record (contract exam-manager.openapi.json, the record eras)."""
+"""The exam manager: a scan's record (contract exam-manager.openapi.json, the record eras).
+
+Its workflows and tasks are in managers/workflows.py.
+"""
 
 from typing import Final
 
 from pydantic import TypeAdapter
 
-from managers.client import Manager, Question
+from managers.client import Question
+from managers.workflows import WorkflowManager
 from models.base import canonical
 from models.errors import PermanentError
 from models.managers import Record, RecordIn, RecordUpdate
@@ -27,12 +31,8 @@ def _segment(an_id: int | str, of: str = "record") -> str:
         raise PermanentError(f"the {of}'s id is neither an integer nor a UUID") from None
 
 
-class ExamManager(Manager):
-    """Keeps records of scans; managers of later eras keep none."""
-
-    name = "exam manager"
-    setting = "EXAM_MANAGER_URI"
-    health = ("/api/v1/exam/health/readiness",)
+class ExamManager(WorkflowManager):
+    """Keeps records of scans, or workflows and their tasks: which of them depends on its era."""
 
     async def create_record(self, job_id: int | str, comment: str) -> Record:
         """Make a record. Not idempotent, and never repeated here: each call makes another.

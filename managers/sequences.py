@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from managers.cache import Cache
 from managers.client import Manager, OversizeError, Question
+from managers.tokens import Tokens
 from models.errors import PermanentError, TransientError
 from models.managers import MRISequence
 
@@ -53,8 +54,9 @@ class SequenceManager(Manager):
         clock: Callable[[], float],
         timeout_s: float = 5.0,
         ca_file: Path | None = None,
+        tokens: Tokens | None = None,
     ) -> None:
-        super().__init__(uri, timeout_s=timeout_s, ca_file=ca_file)
+        super().__init__(uri, timeout_s=timeout_s, ca_file=ca_file, tokens=tokens)
         self._cache: Cache[str, Sequence] = Cache(
             ttl_s=cache_s, max_bytes=CACHE_BYTES, size=lambda kept: len(kept.json), clock=clock
         )

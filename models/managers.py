@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Annotated
+from urllib.parse import urlencode
 
 from pydantic import Field, field_validator
 
@@ -67,10 +69,15 @@ class Record(Message):
     @property
     def created(self) -> datetime:
         """When it was made (the manager's clock, no zone); the far future when unreadable."""
-        try:
-            return datetime.fromisoformat(self.datetime_created).replace(tzinfo=UTC)
-        except ValueError:
-            return datetime.max.replace(tzinfo=UTC)
+        return _moment(self.datetime_created)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return datetime.max.replace(tzinfo=UTC)
 
 
 class TaskType(StrEnum):
@@ -92,27 +99,45 @@ class TaskStatus(StrEnum):
     ERROR = "ERROR"
 
 
+TaskIds = Annotated[tuple[RecordId, ...], Field(max_length=1_000)]
+
+
 class Task(Message):
-    """GET /api/v1/exam/task/{task_id}; `status` is a map of one name to free text."""
+    """GET /api/v1/exam/task/{task_id}; `status` is a map of one name to free text.
+
+    `args` of device tasks hold a patient's measures: no repr shows them.
+    """
 
     id: RecordId
     workflow_id: RecordId | None = None
-    description: str
+    description: str = Field(repr=False)
     type: TaskType
-    args: TextMap
+    args: TextMap = Field(repr=False)
     artifacts: TextMap
     destinations: TextMap
     status: dict[TaskStatus, str]
     is_template: bool
     is_frozen: bool
     datetime_created: str
+    input_task_ids: TaskIds | None = None
+    """Tasks whose results it needs; None where the manager knows no such field: then in order."""
+
+    @property
+    def created(self) -> datetime:
+        """When it was made (the manager's clock, no zone); the far future when unreadable."""
+        return _moment(self.datetime_created)
+
+    @property
+    def state(self) -> TaskStatus | None:
+        """The status; of several the furthest, so that nothing runs twice. None: it has none."""
+        return max(self.status, key=list(TaskStatus).index, default=None)
 
 
 class Workflow(Message):
     """GET /api/v1/exam/workflow/{workflow_id}; its tasks come in no defined order."""
 
     id: RecordId
-    comment: str | None = None
+    comment: str | None = Field(default=None, repr=False)
     exam_id: RecordId | None = None
     is_finished: bool
     is_template: bool
@@ -130,6 +155,11 @@ class LoginAnswer(Message):
     access_token: str = Field(repr=False)
     token_type: str
     last_activity_unixtime: int | None = None
+
+
+def login_form(user: str, password: bytes) -> bytes:
+    """Give the body of a login: a form, OAuth2's password grant."""
+    return urlencode({"grant_type": "password", "username": user, "password": password}).encode()
 
 
 class ErrorAnswer(Message):

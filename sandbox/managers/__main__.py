@@ -9,14 +9,16 @@ import json
 import sys
 from pathlib import Path
 
-from sandbox.managers.run import SERVICES, Options, running
+from sandbox.managers.login import IDLE_S, PASSWORD, USER
+from sandbox.managers.run import ERAS, SERVICES, Options, running
 from sandbox.managers.signals import stop_asked
 
 
 def main() -> None:
     """Run until SIGTERM or Ctrl-C."""
     parser = argparse.ArgumentParser(
-        prog="python -m sandbox.managers", description="Simulated exam, device, sequence managers."
+        prog="python -m sandbox.managers",
+        description="Simulated managers: exam, device, sequence, login.",
     )
     for name in SERVICES:
         parser.add_argument(f"--port-{name}", type=int, default=0, help="0: the system chooses")
@@ -24,14 +26,21 @@ def main() -> None:
     parser.add_argument(
         "--service", action="append", choices=SERVICES, help="only this one; may be repeated"
     )
-    parser.add_argument("--era", choices=("integer", "uuid", "none"), default="integer")
+    parser.add_argument("--era", choices=ERAS, default="integer")
     parser.add_argument("--any-job", action="store_true", help="take every job id as known")
+    parser.add_argument("--tokens", action="store_true", help="all managers ask for a token")
+    parser.add_argument("--user", default=USER, help="the one user that the login manager knows")
+    parser.add_argument("--password", default=PASSWORD, help="of the simulated user")
+    parser.add_argument("--token-idle-seconds", type=float, default=IDLE_S, help="a token's life")
     parser.add_argument("--log", type=Path, help="every request, one JSON line each")
     parser.add_argument("--state", type=Path, help="remember everything in this file")
     given = parser.parse_args()
     options = Options(
         era=given.era,
         any_job=given.any_job,
+        tokens=given.tokens,
+        token_idle_s=given.token_idle_seconds,
+        users={given.user: given.password},
         log=given.log,
         state=given.state,
         services=given.service or SERVICES,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -34,9 +34,9 @@ def as_json(value: Any, status: int = 200) -> Answer:
     return Answer(status, json.dumps(value, separators=(",", ":")).encode(), JSON)
 
 
-def detail(status: int, sentence: str) -> Answer:
+def detail(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Answer:
     """Answer with the body of every error that an endpoint raises itself."""
-    return as_json({"detail": sentence}, status)
+    return replace(as_json({"detail": sentence}, status), headers=headers or {})
 
 
 SERVER_ERROR: Final = Answer(500, b"Internal Server Error", TEXT)

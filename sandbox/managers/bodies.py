@@ -114,6 +114,12 @@ class TaskIn(BaseModel):
     is_frozen: bool
 
 
+class TaskWithInputsIn(TaskIn):
+    """PUT task where tasks declare their inputs: left out, it has none."""
+
+    input_task_ids: list[UUID] = Field(default_factory=list)
+
+
 class SequenceIn(BaseModel):
     """POST and PUT sequence."""
 

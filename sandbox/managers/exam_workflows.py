@@ -1,7 +1,7 @@
 """Exam manager, reference commit: workflows and their tasks, read and replaced.
 
-Contract: exam-manager.openapi.json, tags `workflows` and `tasks`. Templates are left out: workflows
-and tasks are seeded.
+Contract: exam-manager.openapi.json, tags `workflows` and `tasks`; templates: exam_templates.py.
+Workflows and tasks are seeded.
 """
 
 from typing import Final
@@ -22,10 +22,14 @@ NO_EXAM: Final = detail(404, "Exam not found")
 
 
 class Workflows:
-    """Workflows and tasks. Whatever is not a UUID in a path is 500."""
+    """Workflows and tasks. Whatever is not a UUID in a path is 500.
 
-    def __init__(self, store: Store) -> None:
+    With TaskWithInputsIn, tasks have the field `input_task_ids`; else nobody gets to see it.
+    """
+
+    def __init__(self, store: Store, task_in: type[TaskIn] = TaskIn) -> None:
         self._store = store
+        self._task_in = task_in
 
     def routes(self) -> list[Route]:
         """Give the operations."""
@@ -78,17 +82,17 @@ class Workflows:
 
     def get_task(self, call: Call) -> Answer:
         """Give a task."""
-        return as_json(self._task(call))
+        return as_json(self._task_out(self._task(call)))
 
     def update_task(self, call: Call) -> Answer:
         """Replace a task's fields, workflow_id too. The last write wins."""
-        wanted = call.read(TaskIn)
+        wanted = call.read(self._task_in)
         row = self._task(call)
         if row["is_frozen"]:
             return FROZEN_TASK
         row = row | wanted.model_dump(mode="json")
         self._store.put("tasks", row["id"], row)
-        return as_json(row)
+        return as_json(self._task_out(row))
 
     def delete_task(self, call: Call) -> Answer:
         """Remove a task."""
@@ -123,6 +127,19 @@ class Workflows:
         return row | {"tasks": self._tasks_of(row["id"])}
 
     def _tasks_of(self, workflow_id: object) -> list[Row]:
-        # Newest first: the contract promises no order, so nobody may lean on one.
-        rows = [row for row in self._store.rows("tasks") if row["workflow_id"] == workflow_id]
-        return rows[::-1]
+        return [self._task_out(row) for row in tasks_of(self._store, workflow_id)]
+
+    def _task_out(self, row: Row) -> Row:
+        return task_out(row, self._task_in)
+
+
+def tasks_of(store: Store, workflow_id: object) -> list[Row]:
+    """Give a workflow's tasks, newest first: no order is promised, so nobody may lean on one."""
+    return [row for row in store.rows("tasks") if row["workflow_id"] == workflow_id][::-1]
+
+
+def task_out(row: Row, task_in: type[TaskIn]) -> Row:
+    """Give a task as a manager of this era answers it."""
+    if "input_task_ids" in task_in.model_fields:
+        return {"input_task_ids": []} | row
+    return {key: value for key, value in row.items() if key != "input_task_ids"}

@@ -37,6 +37,8 @@ class Call:
 
 
 Handler = Callable[[Call], Answer]
+Guard = Callable[[Call], Answer | None]
+"""Refuses a call with an answer, or gives None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +48,33 @@ class Route:
     method: str
     path: str
     handler: Handler
+    is_open: bool = False
+    """Whether no token is asked for, also where tokens are asked for."""
 
 
 class Router:
-    """Finds the handler of a call and runs it."""
+    """Finds the handler of a call and runs it, unless `guard` refuses the call."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    def __init__(self, routes: Sequence[Route], guard: Guard | None = None) -> None:
         self.routes = tuple(routes)
-        self._compiled = [(r.method, _pattern(r.path), r.handler) for r in routes]
+        self._guard = guard
+        self._compiled = [(_pattern(route.path), route) for route in routes]
 
     def answer(self, call: Call) -> Answer:
         """Answer a call; never raises for what a client may send."""
         path = call.url.path
         path_exists = False
-        for method, pattern, handler in self._compiled:
+        for pattern, route in self._compiled:
             if (match := pattern.fullmatch(path)) is None:
                 continue
             path_exists = True
-            if method == call.method:
-                return _run(handler, call, match.groupdict())
+            if route.method == call.method:
+                refused = None if route.is_open or self._guard is None else self._guard(call)
+                return refused or _run(route.handler, call, match.groupdict())
         if path_exists:
             return NOT_ALLOWED
         other = path[:-1] if path.endswith("/") else path + "/"
-        if any(pattern.fullmatch(other) for _, pattern, _ in self._compiled):
+        if any(pattern.fullmatch(other) for pattern, _ in self._compiled):
             target = call.url.with_path(other).with_query(call.url.query)
             return Answer(307, headers={"Location": str(target)})
         return NOT_FOUND

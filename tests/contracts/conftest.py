@@ -11,7 +11,12 @@ import pytest
 from sandbox.managers.run import Addresses, Era, Options, running
 from tests.contracts.openapi import contract, example
 
-FILES = {"exam": "exam-manager", "device": "device-manager", "sequence": "sequence-manager"}
+FILES = {
+    "exam": "exam-manager",
+    "device": "device-manager",
+    "sequence": "sequence-manager",
+    "login": "user-login-manager",
+}
 
 
 @dataclass(frozen=True)
@@ -38,18 +43,32 @@ class Client:
     def __init__(self, session: aiohttp.ClientSession, addresses: Addresses) -> None:
         self._session = session
         self.addresses = addresses
+        self.headers: dict[str, str] = {}
+        """What every call carries."""
 
-    async def call(self, service: str, method: str, path: str, body: Any = None) -> Reply:
+    async def call(
+        self, service: str, method: str, path: str, body: Any = None, *, form: Any = None
+    ) -> Reply:
         url = self.addresses.services[service] + path
-        async with self._session.request(method, url, json=body, allow_redirects=False) as got:
+        async with self._session.request(
+            method, url, json=body, data=form, headers=self.headers, allow_redirects=False
+        ) as got:
             return Reply(got.status, got.content_type, await got.read(), got.headers)
 
     async def checked(
-        self, service: str, method: str, template: str, body: Any = None, **parameters: object
+        self,
+        service: str,
+        method: str,
+        template: str,
+        body: Any = None,
+        *,
+        form: Any = None,
+        query: str = "",
+        **parameters: object,
     ) -> Reply:
         """Call an operation and fail unless its contract declares the answer."""
-        path = template.format(**parameters)
-        reply = await self.call(service, method, path, body)
+        path = template.format(**parameters) + query
+        reply = await self.call(service, method, path, body, form=form)
         judge = contract(FILES[service])
         judge.check(method, template, reply.status, reply.media_type, reply.body)
         return reply

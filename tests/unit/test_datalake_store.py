@@ -304,3 +304,14 @@ async def test_only_old_temporary_files_are_swept(lake: DataLake, root: Path) ->
     assert await lake.sweep(RECORD) == 1
     assert names(root) == [".part-folder", ".part-new", "image.dcm"]
     assert await lake.sweep("13") == 0
+
+
+async def test_nothing_is_begun_that_would_leave_too_little_room(root: Path) -> None:
+    """Below the watermark files wait: whoever asks tries again, and nothing half-written is left."""
+    full = DataLake(root, keep_free=2**60)
+    with pytest.raises(TransientError) as caught:
+        await take_in(full)
+    assert "no room" in str(caught.value)
+    assert names(root) == []
+    await take_in(DataLake(root, keep_free=1))
+    assert await take_in(full), "one that is there already is done, however full the disk is"

@@ -100,7 +100,8 @@ class Bench:
         self.managers = FakeManagers()
         self.requests = MemoryTable(RequestRow, self.clock)
         self.parked = MemoryTable(ParkedRow, self.clock)
-        self.settings = Settings(**settings)
+        # Without the queue, unless a test asks for it: those of the queue do.
+        self.settings = Settings(**{"scans_per_device": 0, **settings})
         self.fatal: list[BaseException] = []
         self.leaving = False
         self.restart()

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import managers
 from managers import Managers, open_managers
 from tests.unit.test_managers_servers import says, serving
@@ -20,6 +22,22 @@ async def test_all_are_opened_and_closed_together() -> None:
         "/health",
         "/api/v1/exam/health/readiness",
     ]
+
+
+async def test_with_user_and_password_a_login_manager_is_there(tmp_path: Path) -> None:
+    async with serving(says(200, {})) as server:
+        opened = open_managers(
+            device_uri="",
+            sequence_uri="",
+            exam_uri="",
+            login_uri=server.uri,
+            user="erika",
+            password_file=tmp_path / "none",  # read at use only
+        )
+        assert opened.login is not None
+        assert await opened.login.probe()
+        await opened.close()
+    assert [taken.target for taken in server.taken] == ["/api/v1/userlogin/health/readiness"]
 
 
 async def test_they_are_made_without_a_question_and_have_names() -> None:

@@ -72,7 +72,8 @@ class RecordBench:
         self.partition = partition_of(self.key.encode(), 8)
         self.clock = HandClock()
         self.producer = Mortal()
-        self.settings = Settings(**settings)
+        # Without the device's queue, unless a test asks for it.
+        self.settings = Settings(**{"scans_per_device": 0, **settings})
         self.read = True
         """Whether all inputs of the partition are read."""
         self.asked: list[tuple[int, int]] = []

@@ -45,7 +45,7 @@ def test_the_defaults_are_those_of_the_interface(monkeypatch: pytest.MonkeyPatch
     assert settings.reco_dialect is RecoDialect.OWN
     assert settings.device_networks == ()
     assert (settings.cache_s, settings.start_max_age_s) == (5, 900)
-    assert (settings.remember_requests_days, settings.scans_per_device) == (14, 0)
+    assert (settings.remember_requests_days, settings.scans_per_device) == (14, 1)
     assert (settings.web_host, settings.web_port) == ("127.0.0.1", 6066)
 
 
