@@ -17,6 +17,7 @@ from models.wire import Cause
 from settings import Settings
 from streams.clock import Clock
 from streams.deadletters import DeadLetters
+from streams.flood import Flood
 from streams.guard import Guard
 from streams.inbound import Headers, Inbound
 from streams.metrics import Metrics
@@ -108,6 +109,7 @@ class Tools:
     files: Pool
     metrics: Metrics
     draining: Callable[[], bool]
+    bugs: Flood = field(default_factory=Flood)
     caught_up: Callable[[int, int], Awaitable[bool]] = always_caught_up
     """Whether all that a record's partition was sent up to a broker time (ms) has been handled."""
 
@@ -168,9 +170,8 @@ class Tools:
         except (FatalError, LeftError):
             raise
         except Exception as error:
-            where = "".join(traceback.format_tb(error.__traceback__)[-3:])
             name = type(error).__name__
-            log.error("internal error %s at %s\n%s", name, inbound.here, where)  # noqa: TRY400
+            self._log_bug(name, inbound, error)
             if bugs_are_fatal:
                 raise
             await self.dead_letters.bury(
@@ -181,6 +182,15 @@ class Tools:
         self.metrics.messages.labels(inbound.topic).inc()
         self.metrics.seconds.labels(inbound.topic).observe(self.clock.monotonic() - began)
         return rest
+
+    def _log_bug(self, name: str, inbound: Inbound, error: Exception) -> None:
+        """Say where a bug is, some times in a minute: a flood of one kind is counted, not printed."""
+        now, place = self.clock.monotonic(), inbound.here
+        for subject, left_out in self.bugs.over(now):
+            log.error("internal errors %s: %s more", " ".join(subject), left_out)
+        if self.bugs.take((inbound.topic, name), now):
+            where = "".join(traceback.format_tb(error.__traceback__)[-3:])
+            log.error("internal error %s at %s\n%s", name, place, where)
 
 
 def request_mark(request_id: str, device_id: str) -> str:

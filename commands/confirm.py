@@ -24,9 +24,9 @@ def add_confirm(app: Any, context: Context) -> None:
     async def confirm(
         _: PlainCommand, record: str, what: str, by: str | None, limit_s: float
     ) -> Exit:
-        """Settle RECORD's scan that is UNKNOWN: `started`, or `not-started` (it is sent, once).
+        """Settle a scan that is UNKNOWN.
 
-        Look at the scanner first. This is no emergency stop; the scanner's own button is.
+        RECORD's scan was `started`, or it was `not-started`: then it is sent, once. Look at the scanner first. This is no emergency stop; the scanner's own button is.
         """
         answer = await ask_state(context, record, limit_s)
         if answer is None:

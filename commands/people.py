@@ -20,10 +20,16 @@ from models.scan import ScanCommandKind
 
 K = ScanCommandKind
 TO_SCANS: Final = {
-    "cancel": (K.CANCEL, "Cancel X: a scan that was not started, or that nobody waits for."),
-    "stop": (K.STOP, "Ask that X is stopped. No device known takes it once the scan runs."),
-    "pause": (K.PAUSE, "Hold X, a job that was not started, until a person releases it."),
-    "resume": (K.RESUME, "Let X go on, a job that is HELD, whatever its age."),
+    "cancel": (K.CANCEL, "Cancel a scan."),
+    "stop": (K.STOP, "Stop a scan, if it was not started."),
+    "pause": (K.PAUSE, "Hold a job until a person releases it."),
+    "resume": (K.RESUME, "Let a job go on that is HELD."),
+}
+MORE: Final = {
+    "cancel": "One at the scanner is cancelled only where it is UNKNOWN or OVERDUE.",
+    "stop": "No device known takes it once the scan runs.",
+    "pause": "No device known takes it once the scan runs.",
+    "resume": "It goes on whatever its age.",
 }
 NO_STOP: Final = "This is no emergency stop; the scanner's own button is."
 
@@ -34,7 +40,10 @@ def add_people(app: Any, context: Context) -> None:
         _add_to_scan(app, context, name, kind, text)
 
     async def hold(_: PlainCommand, device: str, by: str | None, limit_s: float) -> Exit:
-        """Put DEVICE on hold: its scan goes on, and nothing more is started."""
+        """Put a device on hold.
+
+        Its scan goes on, and nothing more is started on DEVICE until it is released.
+        """
         async with connect(context.settings.kafka, context.topics, limit_s) as kafka:
             command = make_command(Target(device_id=device), K.HOLD, by)
             return tell_answer(await send_command(kafka, command))
@@ -42,7 +51,10 @@ def add_people(app: Any, context: Context) -> None:
     async def release(
         _: PlainCommand, what: str, device: str | None, by: str | None, limit_s: float
     ) -> Exit:
-        """Release WHAT: a device that is on hold, or a job that is HELD (a request or a record)."""
+        """Release a device, or a job that is HELD.
+
+        WHAT is the device, or the job's request or record; the job goes on whatever its age.
+        """
         async with connect(context.settings.kafka, context.topics, limit_s) as kafka:
             target = await find_held(kafka, context, what, device)
             return tell_answer(await send_command(kafka, make_command(target, K.RELEASE, by)))
@@ -62,7 +74,7 @@ def _add_to_scan(app: Any, context: Context, name: str, kind: ScanCommandKind, t
 
     run.__name__ = name
     run.__qualname__ = name
-    run.__doc__ = f"{text}\n\n        X is a record or a request. {NO_STOP}\n        "
+    run.__doc__ = f"{text}\n\n        X is its record or request. {MORE[name]} {NO_STOP}\n        "
     app.command(
         argument("scan", metavar="X"),
         device_option(),

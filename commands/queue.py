@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from faust.cli import argument, option
 
-from commands.base import CommandError, Context, Exit, PlainCommand, timeout_option
+from commands.base import Context, Exit, PlainCommand, timeout_option
 from commands.kafka import connect
 from commands.show import at_terminal, printable, show_table
-from commands.work import DeviceWork, Entry, Work, read_work
+from commands.work import DeviceWork, Entry, read_work
 from models.base import canonical, rfc3339
 from models.work import AT_DEVICE, HELD, PARKED
 
@@ -25,7 +25,10 @@ def add_queue(app: Any, context: Context) -> None:
     """Add the command."""
 
     async def queue(_: PlainCommand, device: str | None, json: bool, limit_s: float) -> Exit:
-        """Show what runs, what waits, since when and why: on DEVICE, or on all that have work."""
+        """Show what runs and what waits, and why.
+
+        Of DEVICE, or of all that have work; with places, since when, and who put it on hold.
+        """
         async with connect(context.settings.kafka, context.topics, limit_s) as kafka:
             work = await read_work(kafka, context)
         now_ms = int(time.time() * 1000)
@@ -48,13 +51,6 @@ def add_queue(app: Any, context: Context) -> None:
         timeout_option("Seconds for the broker."),
         base=PlainCommand,
     )(queue)
-
-
-def find(work: Work, device: str) -> DeviceWork:
-    """Give a device's rows. Raises CommandError if there are none."""
-    if device not in work.devices:
-        raise CommandError("nothing runs or waits there, and it is not on hold", Exit.MISSING)
-    return work.devices[device]
 
 
 def show_device(name: str, work: DeviceWork, now_ms: int) -> None:
@@ -121,7 +117,7 @@ def facts(name: str, work: DeviceWork) -> dict[str, Any]:
         "device_id": name,
         "on_hold": None if hold is None else {"by": hold.by, "since": _time(hold.since_ms)},
         **{
-            KINDS[kind]: [_facts(entry) for entry in entries]
+            KINDS[kind]: [job_facts(entry) for entry in entries]
             for kind, entries in (
                 (AT_DEVICE, work.running),
                 (PARKED, work.waiting),
@@ -131,7 +127,8 @@ def facts(name: str, work: DeviceWork) -> dict[str, Any]:
     }
 
 
-def _facts(entry: Entry) -> dict[str, Any]:
+def job_facts(entry: Entry) -> dict[str, Any]:
+    """Give what is known of a job, for programs."""
     row = entry.row
     return {
         "request_id": row.request_id,
@@ -146,4 +143,9 @@ def _facts(entry: Entry) -> dict[str, Any]:
 
 
 def _time(ms: int | None) -> str | None:
-    return None if ms is None else rfc3339(datetime.fromtimestamp(ms / 1000, UTC))
+    return None if ms is None else rfc3339(when(ms))
+
+
+def when(ms: int) -> datetime:
+    """Give a time of a row."""
+    return datetime.fromtimestamp(ms / 1000, UTC)

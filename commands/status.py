@@ -1,6 +1,7 @@
 """`status`: asks the worker how far a record's scan is."""
 
 from collections.abc import Sequence
+from json import dumps
 from typing import Any
 
 import click
@@ -9,7 +10,10 @@ from faust.cli import argument, option
 from commands.answers import CODES
 from commands.ask import ask_state
 from commands.base import CommandError, Context, Exit, PlainCommand, timeout_option
+from commands.kafka import connect
+from commands.queue import job_facts, when
 from commands.show import at_terminal, human_size, moment, plain_pairs, show_table
+from commands.work import Entry, read_work
 from models.base import canonical
 from models.results import AnswerMetadata, FileFacts, ScanFacts
 
@@ -19,8 +23,18 @@ FILE_HEAD = ("file", "size", "sha256", "SOP Instance UID")
 def add_status(app: Any, context: Context) -> None:
     """Add the command."""
 
-    async def status(_: PlainCommand, record: str, json: bool, limit_s: float) -> Exit:
-        """Show how far RECORD's scan is, and its files."""
+    async def status(_: PlainCommand, scan: str, json: bool, limit_s: float) -> Exit:
+        """Show how far a scan is, and its files.
+
+        Of a RECORD, or of a REQUEST that waits or runs.
+        """
+        async with connect(context.settings.kafka, context.topics, limit_s) as kafka:
+            queued = (await read_work(kafka, context)).find(scan)
+        record = _record_of(scan, queued)
+        if record is None:
+            for device, entry in queued:
+                show_job(device, entry, json=json)
+            return Exit.GOOD
         answer = await ask_state(context, record, limit_s)
         if answer is None:
             raise CommandError(f"no answer within {limit_s:g} s (does a worker run?)", Exit.TIMEOUT)
@@ -34,11 +48,48 @@ def add_status(app: Any, context: Context) -> None:
         return code
 
     app.command(
-        record_argument(),
+        argument("scan", metavar="RECORD|REQUEST"),
         option("--json", is_flag=True, help="Print the answer as it came, in JSON."),
         timeout_option("Seconds for the answer."),
         base=PlainCommand,
     )(status)
+
+
+def _record_of(scan: str, queued: Sequence[tuple[str, Entry]]) -> str | None:
+    """Give the record that is meant; None for a job that waits and has none yet.
+
+    Raises CommandError for what is neither a record's id nor a request that waits or runs.
+    """
+    for _, entry in queued:
+        if entry.row.record_id is not None:
+            return canonical(entry.row.record_id)
+    if queued:
+        return None
+    try:
+        return canonical(scan)
+    except ValueError:
+        raise CommandError(
+            "no such request waits or runs, and it is no record's id (a request that has ended is"
+            " asked for by its record: `submit --wait` and the events name it)",
+            Exit.MISSING,
+        ) from None
+
+
+def show_job(device: str, entry: Entry, *, json: bool) -> None:
+    """Show a job that has no record yet."""
+    if json:
+        print(dumps({"device_id": device, **job_facts(entry)}))
+        return
+    row = entry.row
+    facts = [
+        ("request", row.request_id),
+        ("state", str(row.state or "")),
+        ("device", device),
+        ("cause", row.reason),
+        ("since", "" if row.since_ms is None else moment(when(row.since_ms))),
+    ]
+    for line in plain_pairs([pair for pair in facts if pair[1]]):
+        print(line)
 
 
 def record_argument() -> Any:

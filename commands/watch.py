@@ -27,8 +27,9 @@ def add_watch(app: Any, context: Context) -> None:
     """Add the command."""
 
     async def watch(_: PlainCommand, device: str | None, since: str, limit_s: float) -> Exit:
-        """Show devices, scans, what waits and why, outages and dead letters, until Ctrl-C.
+        """Show everything that is going on, live.
 
+        Devices, scans, what waits and why, outages and dead letters, until Ctrl-C.
         Without a terminal: one line for each event.
         """
         try:

@@ -85,9 +85,10 @@ class Work:
                 del self.devices[device]
             return
         try:
-            self.devices[device].rows[name] = ParkedRow.from_bytes(value)
+            row = ParkedRow.from_bytes(value)
         except ValidationError:
             return  # of a version to come
+        self.devices[device].rows[name] = row
 
     def find(self, scan: str) -> list[tuple[str, Entry]]:
         """Give the devices on which a request, or a record, waits or runs, each with its row."""

@@ -58,8 +58,9 @@ class ScanStarter:
         if row is None:
             return await self._begin(inbound.partition, decide.accept(inbound, job))
         if kind is Arrival.AGAIN:
-            # Its worker died, maybe before this was announced.
-            await announce(self._tools, row, [accepted(row)])
+            # Its worker died, maybe before this was announced: as it was then, without a record.
+            came = row.model_copy(update={"record_id": None})
+            await announce(self._tools, came, [accepted(row)])
             await self._ending.say_lined_up(inbound.partition, row)
             await self.resume(inbound.partition, row, redelivered=True)
         elif kind is Arrival.REPEATED:

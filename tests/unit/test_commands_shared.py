@@ -173,7 +173,8 @@ def test_a_broker_that_refuses_is_not_one_that_is_away() -> None:
 def test_the_commands_are_there_with_a_sentence_each() -> None:
     app = faust.App("commands-test", broker="kafka://127.0.0.1:1")
     add_commands(app, Settings(), Topics(), tables=("scans",))
-    for name in ("topics", "submit", "status", "result", "doctor"):
+    ours = ("topics", "submit", "status", "result", "doctor", "confirm", "queue", "watch")
+    for name in (*ours, "cancel", "stop", "pause", "resume", "hold", "release", "dead-letters"):
         short = cli.commands[name].get_short_help_str()
         assert short.endswith("."), name
         assert not short.endswith("..."), name

@@ -46,3 +46,12 @@ async def test_a_job_that_was_lined_up_and_not_announced_is_announced_when_it_co
         await rest
     assert told(bench, "r-2") == before
     assert len(list(bench.parked.items())) == 2
+
+
+async def test_a_job_that_comes_again_after_its_record_is_accepted_once() -> None:
+    bench = Bench()
+    for _ in range(2):
+        await bench.agent.handle(bench.job())
+    accepted = [event_id for event_id, state in told(bench, "r-1") if state == "ACCEPTED"]
+    assert len(accepted) == 2
+    assert len(set(accepted)) == 1, "consumers drop the second by its id"
