@@ -26,7 +26,8 @@ def add_confirm(app: Any, context: Context) -> None:
     ) -> Exit:
         """Settle a scan that is UNKNOWN.
 
-        RECORD's scan was `started`, or it was `not-started`: then it is sent, once. Look at the scanner first. This is no emergency stop; the scanner's own button is.
+        RECORD's scan was `started`, or it was `not-started`: then it is sent, once. Look at the
+        scanner first. This is no emergency stop; the scanner's own button is.
         """
         answer = await ask_state(context, record, limit_s)
         if answer is None:
