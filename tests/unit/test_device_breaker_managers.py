@@ -107,7 +107,9 @@ async def test_an_outage_is_told_once_and_so_is_its_end(line: Line) -> None:
     line.manager.well, line.down = True, False
     await line.health.look()
     await line.ask()
-    assert line.health.changes(1.0) == [Change("exam manager", away=False, number=1, lasted_s=101.5)]
+    assert line.health.changes(1.0) == [
+        Change("exam manager", away=False, number=1, lasted_s=101.5)
+    ]
     assert line.health.changes(1.0) == []
 
 

@@ -155,11 +155,17 @@ async def test_an_outage_is_one_event_with_its_count_and_its_end_another(worker:
 
 
 def test_sentences_say_what_becomes_of_the_jobs() -> None:
-    assert sentence(Change("exam manager", away=True, number=1, lasted_s=1.0)).endswith("go on by themselves")
+    assert sentence(Change("exam manager", away=True, number=1, lasted_s=1.0)).endswith(
+        "go on by themselves"
+    )
     assert "after 30 s" in sentence(Change("exam manager", away=False, number=1, lasted_s=30.2))
 
 
 def test_each_worker_and_each_outage_has_an_event_of_its_own() -> None:
-    changes = [Change("m", away=away, number=number, lasted_s=1.0) for away in (True, False) for number in (1, 2)]
+    changes = [
+        Change("m", away=away, number=number, lasted_s=1.0)
+        for away in (True, False)
+        for number in (1, 2)
+    ]
     unique = {announcement(one, 0, who).unique for one in changes for who in ("w1", "w2")}
     assert len(unique) == 8
