@@ -133,13 +133,12 @@ class Tools:
         """
         sent = []
         for one in announcements:
-            event_id = wire.make_id(key, one.event, one.unique)
-            event = ScanEvent(
-                event_id=event_id,
-                event=one.event,
-                at=self.clock.wall(),
-                **{**identity, **one.fields},
-            )
+            told = {**identity, **one.fields}
+            # A command's answer has one id, whether its scan has a record by now or not.
+            answers = one.event is EventKind.COMMAND_ANSWERED
+            owner = str(told.get("device_id")) if answers else key
+            event_id = wire.make_id(owner, one.event, one.unique)
+            event = ScanEvent(event_id=event_id, event=one.event, at=self.clock.wall(), **told)
             headers = standard_headers(event.request_id or key, event_id, trace)
             self.metrics.events.labels(event.event, event.state or "").inc()
             value = event.to_bytes()

@@ -65,7 +65,9 @@ class Commands:
             if command.record_id is not None and not by_record:
                 await self._pass_on(command.record_id, command)
                 return
-            deed = deeds.Deed("no such request is known on this device: nothing was done")
+            deed = deeds.Deed(
+                f"no such request is known on this device: nothing was done{deeds.asked(command)}"
+            )
             await self._answer(command, deed, None)
             return
         if deeds.is_begun(row, gateway=self._tools.settings.gateway):

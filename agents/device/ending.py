@@ -7,9 +7,10 @@ from agents.device.saying import announce, lined_up, moved, parked_unique
 from agents.device.state import RequestRow, request_key
 from agents.tools import Announcement, Tools, changed, record_key
 from models import wire
+from models.base import canonical
 from models.errors import TransientError
 from models.events import EventKind, ScanState
-from models.steps import RecordStep, RecordStepKind
+from models.steps import RecordStep, RecordStepKind, WorkflowStep, WorkflowStepKind
 from models.work import AT_DEVICE, HELD, PARKED
 from streams.tables import DurableTable, Write
 
@@ -41,6 +42,10 @@ class Ending:
             await self._write(partition, row).durable()
         if row.record_id is not None and row.stage is not before.stage:
             await self.tell_record(row, row.stage)
+        if wait is decide.BEHIND_OTHERS:
+            # The one before it may never have been tried: it was lined up while this one held the
+            # device, and this one had to give it back (tests/unit/test_device_queue.py).
+            await self._parking.wake_next(partition, row.job.device_id)
 
     async def retry(
         self, partition: int, row: RequestRow, reason: str, error: TransientError | None = None
@@ -102,6 +107,8 @@ class Ending:
         await announce(self._tools, row, told)
         if row.record_id is not None:
             await self.tell_record(row, state)
+        else:
+            await self._tell_workflow(row)
         if state in (S.STARTED, S.UNKNOWN):
             await self._parking.started(partition, row)
             return
@@ -119,6 +126,7 @@ class Ending:
             row.stage, S.ACCEPTED, parked_unique(last), cause=row.cause, advice=row.advice
         )
         await announce(self._tools, row, [again])
+        await self._tell_workflow(row)
 
     async def say_lined_up(self, partition: int, row: RequestRow) -> None:
         """Say again that a job was parked as it came, where nothing else has happened to it."""
@@ -151,6 +159,22 @@ class Ending:
         )
         owner = record_key(row.identity.record_id)
         await self._tools.outbox.deliver_step(wire.RECORD_STEPS, owner, step.to_bytes())
+
+    async def _tell_workflow(self, row: RequestRow) -> None:
+        """Tell a workflow that its scan ended before it had a record; later its record tells."""
+        job = row.job
+        if not row.stage.final or job.workflow_id is None or job.task_id is None:
+            return
+        step = WorkflowStep(
+            kind=WorkflowStepKind.SCAN,
+            workflow_id=job.workflow_id,
+            task_id=job.task_id,
+            request_id=row.request_id,
+            state=row.stage,
+            cause=row.cause,
+        )
+        owner = canonical(job.workflow_id)
+        await self._tools.outbox.deliver_step(wire.WORKFLOW_STEPS, owner, step.to_bytes())
 
     async def is_over(self, partition: int, row: RequestRow, state: ScanState) -> None:
         """Take the record's word that the scan is over at the device: the next one may go on.

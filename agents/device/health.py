@@ -2,16 +2,18 @@
 
 A manager that fails for one request after the other, of several jobs or with its own probe, is away: its
 breaker opens, and jobs wait without asking it, until its probe is good again. No attempt is counted
-then. The outage is over with its first good answer.
+then. The outage is over with its first answer. While a breaker is open nothing is asked, not even what
+a client still keeps of earlier answers; that is seconds old at most (SCANHUB_CACHE_S).
 """
 
+import asyncio
 import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol, TypeVar
 
-from models.errors import TransientError
+from models.errors import PermanentError, TransientError
 from streams.openwork import back_off_ms
 
 AnswerT = TypeVar("AnswerT")
@@ -44,6 +46,8 @@ class Change(NamedTuple):
     number: int
     """Of this manager's outages since the worker started."""
     lasted_s: float
+    why: str = ""
+    """What the manager did last: a sentence that is safe to show."""
 
 
 @dataclass(slots=True)
@@ -61,6 +65,7 @@ class _Seen:
     open_until: float | None = None
     """When the manager is probed next; None: the breaker is closed."""
     asked_at: float = 0.0
+    why: str = ""
     number: int = 0
     told: bool = False
     probed: tuple[float, bool] = (float("-inf"), False)
@@ -110,75 +115,99 @@ class Health:
             if inspect.iscoroutine(call):
                 call.close()
             raise TransientError(f"the {manager.name} is away", sent=False)
+        before = _answers(manager)
         try:
             answer = await call
         except TransientError as error:
+            seen.why = str(error)
             of_request = error.sent and error.status not in _NOT_OF_REQUEST
             error.at_fault = of_request and await self._alone(seen, subject)
             seen.bad.append((self._monotonic(), subject))
             if not error.at_fault:
                 await self._note_failure(seen, subject)
             raise
-        self._note_answer(manager.name, seen, subject)
+        except PermanentError as error:
+            if error.status is not None:  # a no is an answer, too, unless it is our own
+                self._alive(seen)
+            raise
+        if before is None or _answers(manager) != before:
+            self._note_answer(seen, subject)  # else it was kept from before: no sign of life
         return answer
 
     async def look(self) -> bool:
-        """Probe managers whose breaker is open, when it is time; tell whether one answers again."""
-        back = False
-        for name, seen in self._seen.items():
-            now = self._monotonic()
-            if seen.open_until is not None and now >= seen.open_until:
-                if await self._probe(seen):
-                    seen.open_until, seen.failures = None, 0
-                    seen.subjects.clear()
-                    back = True
-                else:
-                    self._open(seen)
-            elif seen.open_until is None and now - seen.asked_at > FORGOTTEN_S:
-                self._end(name, seen)
-        return back
+        """Probe managers whose breaker is open, when it is time; tell whether one answers again.
+
+        One after the other a manager that hangs would delay the return of the others.
+        """
+        now = self._monotonic()
+        known = list(self._seen.values())  # one more may be asked while these are probed
+        for seen in known:
+            if seen.open_until is None and now - seen.asked_at > FORGOTTEN_S:
+                self._end(seen)
+        due = [seen for seen in known if seen.open_until is not None and now >= seen.open_until]
+        return any(await asyncio.gather(*(self._try_again(seen) for seen in due)))
 
     def changes(self, after_s: float) -> list[Change]:
         """Give what is to be announced: outages that last so long by now, and their ends. Once each."""
         now = self._monotonic()
-        for name, seen in self._seen.items():
+        for seen in self._seen.values():
             since = seen.away_since
             if since is not None and not seen.told and now - since >= after_s:
                 seen.told = True
-                self._changes.append(_change(name, seen, now - since, away=True))
+                self._changes.append(_change(seen, now - since, away=True))
         changes, self._changes = self._changes, []
         return changes
 
-    def _note_answer(self, name: str, seen: _Seen, subject: str) -> None:
+    async def _try_again(self, seen: _Seen) -> bool:
+        alive = await self._probe(seen)
+        if seen.open_until is None:
+            return True  # a call that was under way was answered meanwhile
+        if alive:
+            self._close(seen)
+        else:
+            self._open(seen)
+        return alive
+
+    def _note_answer(self, seen: _Seen, subject: str) -> None:
         seen.good.pop(subject, None)
         seen.good[subject] = self._monotonic()
         while len(seen.good) > _KEPT:
             del seen.good[next(iter(seen.good))]
+        self._alive(seen)
+
+    def _alive(self, seen: _Seen) -> None:
+        self._close(seen)
+        self._end(seen)
+
+    @staticmethod
+    def _close(seen: _Seen) -> None:
         seen.failures, seen.open_until = 0, None
         seen.subjects.clear()
-        self._end(name, seen)
 
     async def _note_failure(self, seen: _Seen, subject: str) -> None:
         seen.failures += 1
         seen.subjects.add(subject)
         if seen.failures < OPENS_AT or seen.open_until is not None:
             return
-        if len(seen.subjects) > 1 or not await self._probe(seen):
-            if seen.away_since is None:
-                seen.away_since, seen.number, seen.told = self._monotonic(), seen.number + 1, False
-            self._open(seen)
+        if len(seen.subjects) == 1 and await self._probe(seen):
+            return
+        if seen.failures < OPENS_AT or seen.open_until is not None:
+            return  # others heard of it while it was probed
+        if seen.away_since is None:
+            seen.away_since, seen.number, seen.told = self._monotonic(), seen.number + 1, False
+        self._open(seen)
 
     def _open(self, seen: _Seen) -> None:
         wait_s = back_off_ms(seen.opened, self._first_s, self._most_s) / 1000
         seen.opened += 1
         seen.open_until = self._monotonic() + wait_s
 
-    def _end(self, name: str, seen: _Seen) -> None:
+    def _end(self, seen: _Seen) -> None:
         if seen.away_since is None:
             return
         if seen.told:
             lasted_s = self._monotonic() - seen.away_since
-            self._changes.append(_change(name, seen, lasted_s, away=False))
+            self._changes.append(_change(seen, lasted_s, away=False))
         seen.away_since, seen.opened, seen.told = None, 0, False
 
     async def _alone(self, seen: _Seen, subject: str) -> bool:
@@ -200,5 +229,11 @@ class Health:
         return alive
 
 
-def _change(name: str, seen: _Seen, lasted_s: float, *, away: bool) -> Change:
-    return Change(name, away, seen.number, lasted_s)
+def _change(seen: _Seen, lasted_s: float, *, away: bool) -> Change:
+    return Change(seen.manager.name, away, seen.number, lasted_s, seen.why if away else "")
+
+
+def _answers(manager: Manager) -> int | None:
+    """Count what a manager answered; None for a client that keeps no answers, and need not count."""
+    answered: int | None = getattr(manager, "answered", None)
+    return answered

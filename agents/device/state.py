@@ -47,6 +47,7 @@ class RequestRow(Message):
             job_id=self.job.job_id,
             workflow_id=self.job.workflow_id,
             task_id=self.job.task_id,
+            reconstruct=self.job.reconstruct,
         )
 
     @property

@@ -55,6 +55,7 @@ def main() -> None:
         devices=[f"mri-{n + 1}" for n in range(given.devices)],
         workers=WORKERS[: given.workers],
         quiet_s=given.quiet,
+        settle_s=given.settle,
         restart=given.restart,
         fuzz=_fuzz(given.minutes) if given.fuzz is None else given.fuzz,
     )
@@ -138,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--devices", type=int, choices=range(1, 9), default=4)
     parser.add_argument("--workers", type=int, choices=(1, 2), default=2)
     parser.add_argument("--quiet", type=float, default=30, help="seconds without a change: the end")
+    parser.add_argument("--settle", type=float, default=240, help="seconds after which it ends so")
     parser.add_argument(
         "--no-restart", dest="restart", action="store_false", help="do not ask for the tables"
     )

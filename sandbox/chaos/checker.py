@@ -4,7 +4,21 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from sandbox.chaos.history import History
-from sandbox.chaos.rules import fuzzed, letters, records, results, scans, starts, whole
+from sandbox.chaos.rules import (
+    commands,
+    fuzzed,
+    holds,
+    letters,
+    overdue,
+    queue,
+    records,
+    results,
+    scans,
+    spells,
+    starts,
+    whole,
+    work,
+)
 from sandbox.chaos.rules.violation import Violation
 from sandbox.chaos.story import story
 
@@ -12,13 +26,28 @@ RULES: Final[tuple[Callable[[History], Iterator[Violation]], ...]] = (
     scans.kept,
     scans.ended,
     scans.hopped,
-    scans.held,
+    scans.walked,
     scans.unknown,
+    holds.held,
+    holds.in_time,
+    holds.kept,
+    holds.left,
     records.counted,
     records.spared,
     starts.started,
     starts.agreed,
-    starts.ordered,
+    spells.alone,
+    queue.ordered,
+    queue.placed,
+    queue.moved_on,
+    commands.answered,
+    commands.obeyed,
+    commands.unasked,
+    commands.private,
+    overdue.overdue,
+    overdue.leased,
+    overdue.unseen,
+    work.left_over,
     results.taken_in,
     results.reconstructed,
     results.completed,

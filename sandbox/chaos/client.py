@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 
 from models import wire
 from sandbox.chaos.diary import Diary
-from sandbox.chaos.traffic import MARK, Order, Sender, body
+from sandbox.chaos.traffic import MARK, Order, Post, Sender
 
 _PATIENCE_S: Final = 120
 _POLL_S: Final = 0.02
@@ -60,9 +60,13 @@ class Client:
         began = time.monotonic()
         for order in orders:
             await asyncio.sleep(max(0.0, began + order.t - time.monotonic()))
-            task = asyncio.create_task(self._send(order))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+            self.send(order.post)
+
+    def send(self, post: Post) -> None:
+        """Send one message, in the background; what one sender sends to one key stays in order."""
+        task = asyncio.create_task(self._send(post))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
 
     async def settle(self) -> int:
         """Wait until everything sent is acknowledged or given up; gives how many are neither."""
@@ -70,21 +74,21 @@ class Client:
             await asyncio.wait(list(self._sending), timeout=_PATIENCE_S)
         return len(self._sending)
 
-    async def _send(self, order: Order) -> None:
-        headers = [(MARK, order.mark.encode())]
-        if order.request_id is not None:
-            headers.append((wire.REQUEST_ID, order.request_id.encode()))
+    async def _send(self, post: Post) -> None:
+        headers = [(MARK, post.mark.encode())]
+        if post.request_id is not None:
+            headers.append((wire.REQUEST_ID, post.request_id.encode()))
         told = {
-            "mark": order.mark,
-            "topic": order.topic,
-            "device": order.device,
-            "request_id": order.request_id,
-            "sender": order.sender,
+            "mark": post.mark,
+            "topic": post.topic,
+            "device": post.device,
+            "request_id": post.request_id,
+            "sender": post.sender,
         }
         self._diary.note("sent", **told)
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                partition, offset = await self._deliver(order, headers)
+                partition, offset = await self._deliver(post, headers)
         except (KafkaError, TimeoutError, RuntimeError) as error:
             # Nobody promised anything for it; whether it is in the topic is seen there.
             self._diary.note("not-acknowledged", error=type(error).__name__, **told)
@@ -92,11 +96,11 @@ class Client:
         self.acknowledged += 1
         self._diary.note("acknowledged", partition=partition, offset=offset, **told)
 
-    async def _deliver(self, order: Order, headers: list[tuple[str, bytes]]) -> tuple[int, int]:
-        topic, value = self._prefix + order.topic, body(order)
-        if order.sender is Sender.CRC32:
-            return await self._by_librdkafka(topic, order.key.encode(), value, headers)
-        key = None if order.sender is Sender.NO_KEY else order.key.encode()
+    async def _deliver(self, post: Post, headers: list[tuple[str, bytes]]) -> tuple[int, int]:
+        topic, value = self._prefix + post.topic, post.value
+        if post.sender is Sender.CRC32:
+            return await self._by_librdkafka(topic, post.key.encode(), value, headers)
+        key = None if post.sender is Sender.NO_KEY else post.key.encode()
         placed = await self._murmur2.send_and_wait(topic, value, key=key, headers=headers)
         return int(placed.partition), int(placed.offset)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from models.base import canonical
-from sandbox.chaos.history import History, Message
+from sandbox.chaos.facts import Message
+from sandbox.chaos.history import History
 
 _LONGEST: Final = 2_000
 

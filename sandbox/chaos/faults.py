@@ -6,17 +6,21 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from sandbox.chaos.person import Person
 from sandbox.chaos.plan import Fault, Kind
 from sandbox.chaos.town import Town
 
+HOLD_FIRST_S: Final = 1.0
+"""So long a device is on hold before a worker is killed."""
 _LINK_MODES: Final = {Kind.LINK_CUT: "cut", Kind.LINK_STALL: "stall"}
 
 
 class Faults:
-    """Strikes a town."""
+    """Strikes a town; the operator has a hand in some of it."""
 
-    def __init__(self, town: Town) -> None:
+    def __init__(self, town: Town, person: Person) -> None:
         self._town = town
+        self._person = person
 
     async def run(self, plan: Sequence[Fault]) -> None:
         """Strike with the whole plan; returns when the last fault is over."""
@@ -91,6 +95,14 @@ class Faults:
             worker.freeze()
             await asyncio.sleep(fault.seconds)
             worker.thaw()
+            return
+        if fault.kind is Kind.HOLD_AND_KILL:
+            device = str(fault.parameters["device"])
+            self._person.hold(device)
+            await asyncio.sleep(HOLD_FIRST_S)
+            worker.kill()
+            await asyncio.sleep(fault.seconds - HOLD_FIRST_S)
+            self._person.release(device)
             return
         worker.pause_s = fault.seconds
         if fault.kind is Kind.CLOCK_STEPPED:

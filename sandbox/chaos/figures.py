@@ -26,10 +26,20 @@ def figures(history: History, violations: Sequence[Violation]) -> dict[str, Any]
         "messages acknowledged": len(acknowledged),
         "malformed": len({m.mark for m in history.messages if m.mark.startswith("bad-")}),
         "ends": dict(Counter(event.state for event in last.values()).most_common()),
-        "ever UNKNOWN": sum(
-            any(event.state == S.UNKNOWN for event in changes)
-            for changes in history.changes.values()
+        "ever UNKNOWN": _ever(history, S.UNKNOWN),
+        "ever QUEUED": _ever(history, S.QUEUED),
+        "ever HELD": _ever(history, S.HELD),
+        "longest queue": max(
+            (
+                int(event.fields.get("count") or 0)
+                for event in history.events
+                if event.state == S.QUEUED
+            ),
+            default=0,
         ),
+        "commands": dict(Counter(one.kind for one in history.commands.values()).most_common()),
+        "commands taken": sum(bool(one.taken) for one in history.commands.values()),
+        "OVERDUE": sum(event.kind == "OVERDUE" for event in history.events),
         "causes of FAILED": dict(failed.most_common()),
         "STARTs": len(history.starts),
         "events": len(events),
@@ -51,6 +61,12 @@ def figures(history: History, violations: Sequence[Violation]) -> dict[str, Any]
         "fuzz": _fuzz(history.fuzzed),
         "violations": dict(Counter(violation.rule for violation in violations)),
     }
+
+
+def _ever(history: History, state: S) -> int:
+    return sum(
+        any(event.state == state for event in changes) for changes in history.changes.values()
+    )
 
 
 def _fuzz(fuzzed: Fuzzed | None) -> dict[str, Any]:

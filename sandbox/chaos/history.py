@@ -1,85 +1,28 @@
 """What all parties saw of a run, read in. No I/O."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from aiokafka.partitioner import murmur2
 from pydantic import ValidationError
 
 from models import wire
 from models.base import canonical
+from models.events import ScanState
 from models.scan import ScanJob
+from sandbox.chaos.facts import (
+    COMMAND_MARK,
+    Command,
+    Event,
+    Job,
+    Key,
+    Line,
+    Message,
+    Told,
+    partition_of,
+)
 from sandbox.chaos.fuzz.outcome import Fuzzed
-from sandbox.chaos.traffic import MARK
-
-Line = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """A message as it stands in a topic (logical name); `ms` is its time at the broker."""
-
-    topic: str
-    partition: int
-    offset: int
-    ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: Mapping[str, bytes] = field(default_factory=dict)
-
-    @property
-    def json(self) -> Any:
-        """The value, which must be JSON."""
-        return json.loads(self.value or b"null")
-
-    @property
-    def here(self) -> str:
-        """topic-partition-offset."""
-        return f"{self.topic}-{self.partition}-{self.offset}"
-
-    @property
-    def mark(self) -> str:
-        """The client's mark, empty for messages of others."""
-        return self.headers.get(MARK, b"").decode()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A scan job that Kafka has: its identity, and its place in its device's order."""
-
-    device: str
-    request_id: str
-    born_ms: int
-    order: int | None
-    """Offset at the job's own partition; None while it was never moved there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """A ScanEvent, the first of its id; `ms` is when the broker's log says that it was sent."""
-
-    ms: int
-    place: tuple[int, int]
-    fields: Mapping[str, Any]
-
-    @property
-    def kind(self) -> str:
-        """What happened."""
-        return str(self.fields["event"])
-
-    @property
-    def state(self) -> str:
-        """The state that it tells of."""
-        return str(self.fields.get("state", ""))
-
-    @property
-    def record(self) -> str | None:
-        """The canonical id of its record."""
-        found = self.fields.get("record_id")
-        return None if found is None else canonical(found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +66,9 @@ class History:
         return sorted(unique.values(), key=lambda event: (event.ms, event.place))
 
     @cached_property
-    def jobs(self) -> dict[tuple[str, str], Job]:
+    def jobs(self) -> dict[Key, Job]:
         """All jobs that Kafka took and that should come to an end, by (device, request id)."""
-        found: dict[tuple[str, str], Job] = {}
+        found: dict[Key, Job] = {}
         for message in self.of(wire.SCAN_JOBS):
             job = None if message.mark.startswith("bad-") else self._job(message)
             if job is None:
@@ -141,31 +84,88 @@ class History:
                 request_id=job.request_id,
                 born_ms=min(before.born_ms, job.born_ms),
                 order=min(orders, default=None),
+                priority=before.priority,
             )
         return found
 
     @cached_property
-    def changes(self) -> dict[tuple[str, str], list[Event]]:
+    def changes(self) -> dict[Key, list[Event]]:
         """The changes of state of each (device, request id), by time."""
-        found: dict[tuple[str, str], list[Event]] = {}
+        found: dict[Key, list[Event]] = {}
         for event in self.events:
-            if event.kind == "STATE_CHANGED":
+            if event.kind == "STATE_CHANGED" and "request_id" in event.fields:
                 fields = event.fields
                 key = (str(fields.get("device_id")), str(fields.get("request_id")))
                 found.setdefault(key, []).append(event)
         return found
 
     @cached_property
-    def intents(self) -> dict[str, list[int]]:
-        """When a START was intended for each record, ms; it may be announced much later."""
-        found: dict[str, list[int]] = {}
+    def told(self) -> dict[str, list[Told]]:
+        """What the device's aggregate told of each record, by time; it may be announced much later."""
+        found: dict[str, list[Told]] = {}
         for message in self.of(wire.RECORD_STEPS):
-            if message.key is not None and b'"STARTING"' in (message.value or b""):
-                found.setdefault(message.key.decode(), []).append(message.ms)
-        return found
+            step = message.json
+            if message.key is not None and step["kind"] == "scan" and step.get("state"):
+                told = Told(ms=message.ms, state=step["state"])
+                found.setdefault(message.key.decode(), []).append(told)
+        return {record: sorted(one, key=lambda told: told.ms) for record, one in found.items()}
 
     @cached_property
-    def record_of(self) -> dict[tuple[str, str], str]:
+    def intents(self) -> dict[str, list[int]]:
+        """When a START was intended for each record, ms."""
+        return {
+            record: [told.ms for told in several if told.state == ScanState.STARTING]
+            for record, several in self.told.items()
+        }
+
+    @cached_property
+    def commands(self) -> dict[str, Command]:
+        """The operator's commands, by id."""
+        answers: dict[str, list[Event]] = {}
+        for message in self.of(wire.SCAN_EVENTS):
+            fields = message.json
+            if fields["event"] == "COMMAND_ANSWERED":
+                event = Event(
+                    ms=message.ms, place=(message.partition, message.offset), fields=fields
+                )
+                answers.setdefault(str(fields.get("command_id")), []).append(event)
+        sent: dict[str, tuple[int, Line]] = {}
+        for message in self.of(wire.SCAN_COMMANDS):
+            if message.mark.startswith(COMMAND_MARK):
+                before, _ = sent.get(message.json["command_id"], (message.ms, {}))
+                sent[message.json["command_id"]] = (min(message.ms, before), message.json)
+        return {
+            one: Command(
+                fields=fields, ms=ms, answers=sorted(answers.get(one, ()), key=lambda x: x.ms)
+            )
+            for one, (ms, fields) in sent.items()
+        }
+
+    @cached_property
+    def owners(self) -> dict[str, Key]:
+        """The job of each record."""
+        return {record: key for key, record in self.record_of.items()}
+
+    def job_of(self, command: Command) -> Key | None:
+        """Give the job that a command is for, by (device, request id), if there is one."""
+        request = command.fields.get("scan_request_id")
+        if request is not None:
+            return (command.device, str(request))
+        record = command.fields.get("record_id")
+        return None if record is None else self.owners.get(canonical(record))
+
+    @cached_property
+    def commands_of(self) -> dict[Key, list[Command]]:
+        """The commands for each job that were carried out, by time."""
+        found: dict[Key, list[Command]] = {}
+        for command in self.commands.values():
+            key = self.job_of(command)
+            if key is not None and command.taken:
+                found.setdefault(key, []).append(command)
+        return {key: sorted(one, key=lambda x: x.taken[0].ms) for key, one in found.items()}
+
+    @cached_property
+    def record_of(self) -> dict[Key, str]:
         """The record that counts for each (device, request id): the one that events name."""
         return {
             key: event.record
@@ -197,9 +197,5 @@ class History:
             request_id=wire.identity_of(dict(message.headers), origin, born),
             born_ms=born,
             order=message.offset if at_home else None,
+            priority=job.priority,
         )
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """Give the partition where a key belongs."""
-    return int((murmur2(key) & 0x7FFFFFFF) % partitions)

@@ -40,6 +40,8 @@ class Kind(StrEnum):
     DEVICE_500 = "device-500"
     DEVICE_HANG = "device-hang"
     DEVICE_DROP = "device-drop"
+    DEVICE_LOST = "device-lost"
+    HOLD_AND_KILL = "hold-and-kill"
     DISK_FULL = "disk-full"
 
 
@@ -86,9 +88,14 @@ _SHAPES: Final[Mapping[Kind, _Shape]] = {
     Kind.MANAGER_DROP: _Shape("exam", 4, 10, 2),
     Kind.DEVICE_REFUSE: _Shape("device", 2, 10, 2),
     Kind.DEVICE_SLOW: _Shape("device", 4, 12, 2),
-    Kind.DEVICE_500: _Shape("device", 3, 8, 2),
-    Kind.DEVICE_HANG: _Shape("device", 3, 8, 2),
-    Kind.DEVICE_DROP: _Shape("device", 4, 10, 2),
+    # A scanner has one START at a time, so these last until they meet one.
+    Kind.DEVICE_500: _Shape("device", 14, 22, 2),
+    Kind.DEVICE_HANG: _Shape("device", 8, 14, 2),
+    Kind.DEVICE_DROP: _Shape("device", 8, 16, 2),
+    # It takes a START, and nothing comes of that scan any more.
+    Kind.DEVICE_LOST: _Shape("device", 3, 8, 30),
+    # The operator puts a device on hold, a worker is killed meanwhile, and the device released.
+    Kind.HOLD_AND_KILL: _Shape("worker", 6, 12, 5),
     Kind.DISK_FULL: _Shape("lake", 3, 7, 3),
 }
 GROUPS: Final = frozenset(shape.group for shape in _SHAPES.values())
@@ -128,7 +135,11 @@ def make_plan(
             continue
         used[target] = used.get(target, 0.0) + need
         fault = Fault(
-            t=0, kind=kind, target=target, seconds=lasting, parameters=_parameters(kind, dice)
+            t=0,
+            kind=kind,
+            target=target,
+            seconds=lasting,
+            parameters=_parameters(kind, targets, dice),
         )
         tracks.setdefault(target, []).append(fault)
     placed = [fault for name in sorted(tracks) for fault in _spread(tracks[name], seconds, dice)]
@@ -173,7 +184,11 @@ def _spread(faults: list[Fault], seconds: float, dice: random.Random) -> list[Fa
     return spread
 
 
-def _parameters(kind: Kind, dice: random.Random) -> dict[str, Any]:
+def _parameters(
+    kind: Kind, targets: Mapping[str, Sequence[str]], dice: random.Random
+) -> dict[str, Any]:
+    if kind is Kind.HOLD_AND_KILL:
+        return {"device": dice.choice(targets["device"])}
     if kind is Kind.CLOCK_STEPPED:
         return {"offset_s": dice.choice((-3600, 3600))}
     if kind is Kind.LINK_DELAY:
@@ -190,6 +205,9 @@ def _knobs(what: str, device: bool, dice: random.Random) -> dict[str, Any]:
     A START that is answered badly makes its scan UNKNOWN, so for devices those faults count
     requests, not time: a backlog that passes would become nothing but UNKNOWNs.
     """
+    if what == "lost":
+        # Silent from the START on, or all statuses and no data.
+        return {"upload": False, "silent": dice.random() < 0.5}  # noqa: PLR2004
     if what == "refuse":
         return {"outage": "refuse"}
     if what == "hang":

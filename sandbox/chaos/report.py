@@ -10,8 +10,9 @@ _END: Final = "<!-- chaos: end -->"
 _TITLE: Final = "# Reliability\n"
 _INTRO: Final = """
 Each section is one run of `make chaos`: a real broker, two or three workers, simulated managers and
-devices, and a client that sends scan jobs, while faults of all kinds strike. Random messages on every
-input topic follow, without faults. A seed makes the load, the plan of faults and the random messages;
+devices, a client that sends scan jobs, and an operator who sends commands, while faults of all kinds
+strike. One scan at a time is on a device; the others are in its queue. Random messages on every input
+topic follow, without faults. A seed makes the load, the plan of faults and the random messages;
 `sandbox/chaos/rules/` holds the rules by which each run is judged. Event repeats are what consumers see
 and drop by `event_id`. A spare record is one that two workers made at the same time: it is announced,
 and never used.
@@ -102,7 +103,17 @@ _ROWS: Final[Mapping[str, Any]] = {
     "UNKNOWN at the end (ever)": lambda run: (
         f"{run['figures']['ends'].get('UNKNOWN', 0)} ({run['figures']['ever UNKNOWN']})"
     ),
-    "HELD": _end("HELD"),
+    "CANCELLED": _end("CANCELLED"),
+    "HELD at the end (ever)": lambda run: (
+        f"{run['figures']['ends'].get('HELD', 0)} ({run['figures']['ever HELD']})"
+    ),
+    "ever QUEUED (longest queue)": lambda run: (
+        f"{run['figures']['ever QUEUED']} ({run['figures']['longest queue']})"
+    ),
+    "commands, each answered once (carried out)": lambda run: (
+        f"{sum(run['figures']['commands'].values())} ({run['figures']['commands taken']})"
+    ),
+    "announced as OVERDUE": _figure("OVERDUE"),
     "STARTs that devices took": _figure("STARTs"),
     "event repeats seen by consumers": lambda run: (
         f"{run['figures']['repeated events']} of {run['figures']['events']}"

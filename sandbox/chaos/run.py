@@ -11,6 +11,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from models.events import FINAL
+from sandbox.chaos.acts import make_acts
 from sandbox.chaos.client import Client
 from sandbox.chaos.collect import keep_messages, lines, read_history
 from sandbox.chaos.diary import Diary
@@ -19,11 +21,13 @@ from sandbox.chaos.fuzz.inputs import make_inputs
 from sandbox.chaos.fuzz.outcome import Fuzzed
 from sandbox.chaos.fuzz.phase import fuzz
 from sandbox.chaos.history import History
+from sandbox.chaos.person import Person
 from sandbox.chaos.plan import Fault, Kind, make_plan, to_json
 from sandbox.chaos.rules.scans import ENDS
-from sandbox.chaos.topics import Watch, ask_states, read_all
+from sandbox.chaos.topics import ask_states, read_all
 from sandbox.chaos.town import GROUP, MANAGERS, PARTITIONS, PREFIX, Town
-from sandbox.chaos.traffic import MARK, Order, make_traffic
+from sandbox.chaos.traffic import Order, make_traffic
+from sandbox.chaos.watch import Watch
 
 WORKERS: Final = ("w1", "w2")
 EXTRA: Final = "w3"
@@ -128,21 +132,33 @@ def _plan(options: Options, town: Town) -> tuple[Fault, ...]:
 async def _load(
     options: Options, town: Town, orders: Sequence[Order], plan: Sequence[Fault], say: Say
 ) -> None:
-    """Send and strike side by side, make all well, and wait until all has come to rest."""
-    diary, faults = Diary(options.folder / "client.jsonl"), Faults(town)
+    """Send, command and strike side by side, make all well, and wait until all has come to rest."""
+    diary = Diary(options.folder / "client.jsonl")
+    acts = make_acts(options.seed, options.seconds, options.devices)
     try:
         async with _watching(town) as watch:
             async with Client(town.kafka.bootstrap, PREFIX, diary) as client:
+                person = Person(options.seed, client, watch, town.started)
+                faults = Faults(town, person)
+                minding = asyncio.create_task(person.mind())
                 async with asyncio.TaskGroup() as group:
                     group.create_task(client.run(orders))
                     group.create_task(faults.run(plan))
+                    group.create_task(person.act(acts))
                     telling = asyncio.create_task(_tell(watch, client, say))
                 telling.cancel()
                 await faults.make_well()
                 town.diary.note("all-is-well")
                 lost = await client.settle()
-            say(f"all is well again; {client.acknowledged} messages acknowledged, {lost} unclear")
-            took, waited_for = await _settle(options, watch)
+                say(
+                    f"all is well again; {client.acknowledged} messages acknowledged, {lost} unclear"
+                )
+                for device in options.devices:
+                    person.release(device)
+                person.hurry = True
+                took, waited_for = await _settle(options, watch)
+                minding.cancel()
+                await client.settle()
             town.diary.note("at-rest", seconds=took)
             say(f"at rest after {took:.0f} s, {watch.events} events{waited_for}")
     finally:
@@ -153,7 +169,7 @@ async def _load(
 async def _watching(town: Town) -> AsyncIterator[Watch]:
     """Follow events and dead letters from their start, until the block is left."""
     watch = Watch(town.kafka.bootstrap, PREFIX, PARTITIONS)
-    watching = asyncio.create_task(watch.run(MARK))
+    watching = asyncio.create_task(watch.run())
     try:
         yield watch
     finally:
@@ -166,7 +182,7 @@ async def _tell(watch: Watch, client: Client, say: Say) -> None:
     began = time.monotonic()
     while True:
         await asyncio.sleep(30)
-        ends = sum(state in ENDS for state in watch.states().values())
+        ends = sum(state in ENDS for state in watch.states())
         at = time.monotonic() - began
         say(f"{at:4.0f} s: {client.acknowledged} acknowledged, {ends} ended")
 
@@ -184,8 +200,8 @@ async def _settle(options: Options, watch: Watch) -> tuple[float, str]:
     good = sum(mark.startswith("good-") and not mark.endswith("-repeat") for mark in acknowledged)
     jobs, letters = good, len(bad)
     while True:
-        states = watch.states().values()
-        jobs = max(good - len(states), 0) + sum(state not in ENDS for state in states)
+        states = watch.states()
+        jobs = max(good - len(states), 0) + sum(state not in FINAL for state in states)
         letters = len(bad - watch.dead)
         enough = options.quiet_s if jobs or letters else _REST_S
         until = min(watch.changed_at + enough, began + options.settle_s)

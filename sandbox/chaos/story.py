@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from models import wire
-from sandbox.chaos.history import History, Line, Message
+from sandbox.chaos.facts import Line, Message
+from sandbox.chaos.history import History
 
 _LONGEST: Final = 150
 

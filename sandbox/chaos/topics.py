@@ -1,21 +1,20 @@
 """Reading topics as an outsider does: to their present end, or as they grow."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from models import wire
-from sandbox.chaos.history import Message
+from sandbox.chaos.facts import DEVICE_WORK, Message
 
 READ: Final = (
-    wire.SCAN_JOBS, wire.DEVICE_TASKS, wire.SCAN_STATUS, wire.RESULT_UPLOADS, wire.RECO_RESULTS,
-    wire.DEVICE_STEPS, wire.RECORD_STEPS, wire.RECO_JOBS, wire.SCAN_EVENTS, wire.DEAD_LETTERS,
+    wire.SCAN_JOBS, wire.SCAN_COMMANDS, wire.DEVICE_TASKS, wire.SCAN_STATUS, wire.RESULT_UPLOADS,
+    wire.RECO_RESULTS, wire.DEVICE_STEPS, wire.RECORD_STEPS, wire.RECO_JOBS, wire.SCAN_EVENTS,
+    wire.DEAD_LETTERS, DEVICE_WORK,
 )  # fmt: skip
 """All topics in which a scan can leave a trace."""
 _READ_S: Final = 120
@@ -113,54 +112,3 @@ async def ask_states(
     finally:
         await producer.stop()
     return answers
-
-
-class Watch:
-    """Follows events and dead letters while a run goes on, to see when it has come to rest."""
-
-    def __init__(self, bootstrap: str, prefix: str, partitions: int) -> None:
-        self._from = (bootstrap, prefix, partitions)
-        self._states: dict[tuple[str, str], tuple[int, str]] = {}
-        self.dead: set[bytes] = set()
-        """Marks of the dead letters seen."""
-        self.events = 0
-        self.changed_at = time.monotonic()
-        self._change = asyncio.Event()
-
-    async def run(self, mark: str) -> None:
-        """Follow for ever; `mark` is the header that tells messages apart."""
-        bootstrap, prefix, partitions = self._from
-        topics = (wire.SCAN_EVENTS, wire.DEAD_LETTERS)
-        while True:
-            try:
-                async with reader(bootstrap, prefix, topics, partitions) as consumer:
-                    while True:
-                        for message in await batch(consumer, prefix, 0.5):
-                            self._take(message, mark)
-                            self._change.set()
-            except (KafkaError, OSError, TimeoutError):  # the broker is down: again from the start
-                await asyncio.sleep(0.5)
-
-    async def change(self, within_s: float) -> None:
-        """Wait until something more comes, or so long."""
-        self._change.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                await self._change.wait()
-
-    def states(self) -> dict[tuple[str, str], str]:
-        """Give the last state announced of each (device, request id)."""
-        return {key: state for key, (_, state) in self._states.items()}
-
-    def _take(self, message: Message, mark: str) -> None:
-        self.changed_at = time.monotonic()
-        if message.topic == wire.DEAD_LETTERS:
-            self.dead.add(message.headers.get(mark, b""))
-            return
-        self.events += 1
-        event = message.json
-        if event.get("event") == "STATE_CHANGED":
-            # Read from the start, partitions come one after the other: the time tells which is last.
-            key, now = (event["device_id"], event["request_id"]), (message.ms, event["state"])
-            if now[0] >= self._states.get(key, now)[0]:
-                self._states[key] = now

@@ -10,8 +10,10 @@ from typing import Any, Final, Self
 
 import httpx
 
+from sandbox.chaos.collect import lines
 from sandbox.chaos.diary import Diary
 from sandbox.chaos.disk import Disk
+from sandbox.chaos.limits import SCAN_S, SETTINGS
 from sandbox.chaos.proxy import Remote
 from sandbox.chaos.traffic import SEQUENCE_ID
 from sandbox.chaos.workers import Worker
@@ -91,7 +93,7 @@ class Town:
         scanners = {
             device: self._module(
                 f"device-{device}", "sandbox.device", *clients,
-                "--id", device, "--scan-seconds", "0.1",
+                "--id", device, "--scan-seconds", str(SCAN_S),
                 "--log", self.folder / f"starts-{device}.jsonl",
                 "--requests", self.folder / f"requests-{device}.jsonl",
             )
@@ -123,6 +125,11 @@ class Town:
         """Give a worker's folders of local stores."""
         return [p for p in (self.folder / "state").glob(f"*-{worker}") if p.is_dir()]
 
+    def started(self, device: str) -> set[str]:
+        """Give the records that a device's own log says it was started for."""
+        starts = lines(self.folder / f"starts-{device}.jsonl")
+        return {str(start["record_id"]) for start in starts}
+
     async def _post(self, service: str, path: str, body: Mapping[str, Any]) -> None:
         answer = await self._http.post(f"{self._controls[service]}/_sandbox/{path}", json=body)
         answer.raise_for_status()
@@ -141,8 +148,7 @@ class Town:
             "SCANHUB_STATE_DIR": str(self.folder / "state"),
             "SCANHUB_DATA_LAKE": str(self.disk.folder),
             "SCANHUB_WEB_PORT": "0",
-            "SCANHUB_EARLY_S": "30",
-            "SCANHUB_RETRY_MOST_S": "2",
+            **SETTINGS,
             "SCANHUB_PARTITIONS": str(PARTITIONS),
             "SEQUENCE_MANAGER_URI": self._services["sequence"],
             "EXAM_MANAGER_URI": self._services["exam"],

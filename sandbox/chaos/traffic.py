@@ -23,6 +23,7 @@ _LIMITS: Final = {
     "Gender": "FEMALE",
     "patient_age": 41,
 }
+_PRIORITIES: Final = (0,) * 16 + (1, 7, 1000, -3)
 _PARAMETERS: Final = {
     "fov": {"X": 220.0, "Y": 220.0, "Z": 5.0},
     "fov_offset": {"X": 0.0, "Y": -12.5, "Z": 30.0},
@@ -57,6 +58,20 @@ BAD: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """A message as it is sent."""
+
+    mark: str
+    topic: str
+    key: str
+    """Its key, unless its sender gives none."""
+    value: bytes | None
+    sender: Sender
+    device: str
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """One message to be sent `t` seconds after the start."""
 
@@ -66,6 +81,7 @@ class Order:
     sender: Sender
     device: str
     request_id: str | None
+    priority: int = 0
 
     @property
     def mark(self) -> str:
@@ -84,6 +100,19 @@ class Order:
         """Its key, unless its sender gives none."""
         return self.device if self.topic == wire.SCAN_JOBS else str(NO_RECORD + self.number)
 
+    @property
+    def post(self) -> Post:
+        """The message itself."""
+        return Post(
+            mark=self.mark,
+            topic=self.topic,
+            key=self.key,
+            value=body(self),
+            sender=self.sender,
+            device=self.device,
+            request_id=self.request_id,
+        )
+
 
 def make_traffic(seed: int, seconds: float, jobs: int, devices: list[str]) -> tuple[Order, ...]:
     """Give all messages of a run by time: `jobs` good ones, and what else there is beside them."""
@@ -100,6 +129,7 @@ def make_traffic(seed: int, seconds: float, jobs: int, devices: list[str]) -> tu
             sender=dice.choice(tuple(Sender)),
             device=device,
             request_id=f"chaos-{seed}-{number:05d}" if named else None,
+            priority=dice.choice(_PRIORITIES),
         )
         orders.append(job)
         if named:
@@ -168,8 +198,8 @@ def body(order: Order) -> bytes | None:
     }
     if order.form is Form.NO_SEQUENCE:
         del job["sequence_id"]
-    if order.form is Form.CONFLICT:
-        job["priority"] = 7
+    if priority := order.priority - (order.form is Form.CONFLICT):
+        job["priority"] = priority
     return _json(job)
 
 

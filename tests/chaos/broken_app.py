@@ -12,9 +12,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from agents import downloads
-from agents.device import agent, decide, start_scan
+from agents.device import commands, decide, start_scan
+from agents.device.parking import Parking
 from agents.device.post_device_task import TaskPoster
 from agents.record import book
+from agents.record.book import Book
 from models.events import ScanState
 from streams.deadletters import DeadLetters
 from streams.window import Window
@@ -72,8 +74,33 @@ def break_letter() -> None:
 
 def break_partition() -> None:
     """A message is handled on the partition where its sender put it."""
-    for module in (start_scan, agent, book, downloads):
+    for module in (start_scan, commands, book, downloads):
         _replace(module, "is_in_place", lambda *_: True)
+
+
+def break_lease() -> None:
+    """A job goes on to its device while another scan has it."""
+    real = Parking.why_wait
+
+    def why_wait(self: Parking, partition: int, row: Any) -> Any:
+        wait = real(self, partition, row)
+        return None if wait is decide.BUSY else wait
+
+    _replace(Parking, "why_wait", why_wait)
+
+
+def break_release() -> None:
+    """The record's aggregate does not tell the device's that a scan is over there."""
+
+    async def nothing(*_: Any) -> None:
+        return None
+
+    _replace(Book, "_free_device", nothing)
+
+
+def break_hold() -> None:
+    """A device's hold is answered, and nobody looks whether there is one."""
+    _replace(Parking, "hold_of", lambda *_: None)
 
 
 BREAKS: Final[dict[str, Callable[[], None]]] = {
@@ -82,6 +109,9 @@ BREAKS: Final[dict[str, Callable[[], None]]] = {
     "ack": break_ack,
     "letter": break_letter,
     "partition": break_partition,
+    "lease": break_lease,
+    "release": break_release,
+    "hold": break_hold,
 }
 _kept: set[Any] = set()
 """Tasks under way; asyncio itself holds them weakly."""

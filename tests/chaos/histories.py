@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from models import wire
-from sandbox.chaos.history import History, Message, partition_of
+from sandbox.chaos.checker import check
+from sandbox.chaos.facts import DEVICE_WORK, Message, partition_of
+from sandbox.chaos.history import History
 from sandbox.chaos.traffic import MARK, SEQUENCE_ID
 
 T0 = 1_700_000_000.0
@@ -54,10 +56,12 @@ class Scene:
         self.messages.append(message)
         return message
 
-    def job(self, request: str, device: str = "mri-1", at: float = 0.0, n: int = 1) -> Message:
+    def job(
+        self, request: str, device: str = "mri-1", at: float = 0.0, n: int = 1, **fields: Any
+    ) -> Message:
         """A job that Kafka acknowledged."""
         mark = f"good-{n:05d}-job"
-        body = {"id": n, "sequence_id": SEQUENCE_ID, "device_id": device}
+        body = {"id": n, "sequence_id": SEQUENCE_ID, "device_id": device, **fields}
         headers = {wire.REQUEST_ID: request, MARK: mark}
         message = self.add(wire.SCAN_JOBS, body, device, at, headers)
         placed = {"partition": message.partition, "offset": message.offset}
@@ -99,6 +103,42 @@ class Scene:
             )  # fmt: skip
             before = state
 
+    def step(self, record: int, state: str, at: float) -> None:
+        """The device's aggregate tells the record's how far a scan is."""
+        step = {"kind": "scan", "record_id": record, "state": state}
+        self.add(wire.RECORD_STEPS, step, str(record), at)
+
+    def command(
+        self,
+        command_id: str,
+        kind: str,
+        at: float,
+        answer: str | None = "taken: it is done",
+        device: str = "mri-1",
+        **fields: Any,
+    ) -> None:
+        """A command, and its answer a tenth of a second later; with `answer` None there is none."""
+        body = {"command_id": command_id, "command": kind, "device_id": device, **fields}
+        self.add(wire.SCAN_COMMANDS, body, device, at, {MARK: command_id})
+        if answer is not None:
+            self.answer(command_id, answer, at + 0.1, device)
+
+    def answer(self, command_id: str, cause: str, at: float, device: str = "mri-1") -> None:
+        """An answer to a command; all answers to one command have one id."""
+        told = {"event_id": f"answer-{command_id}", "event": "COMMAND_ANSWERED"}
+        whole = {**told, "command_id": command_id, "device_id": device, "cause": cause}
+        self.add(wire.SCAN_EVENTS, whole, device, at)
+
+    def row(self, name: str, request: str | None, device: str = "mri-1", at: float = 0.0) -> None:
+        """A row of the table of jobs that wait; without a request it is deleted."""
+        value = b"" if request is None else {"request_id": request}
+        self.add(DEVICE_WORK, value, f"{device}\x00{name}", at)
+
+    def rested(self, well: float, rest: float) -> None:
+        """All faults were over, and all came to rest."""
+        for what, at in (("all-is-well", well), ("at-rest", rest)):
+            self.runner.append({"wall": T0 + at, "what": what})
+
     def made(self, request: str, record: int, device: str, at: float = 0.0) -> None:
         """A record at the exam manager, with the request's mark."""
         mark = f"request {request} [{wire.make_id(request, 'record', device)}]"
@@ -123,9 +163,11 @@ class Scene:
         self.job(request, device, at, record)
         self.made(request, record, device, at)
         self.moves(request, WAY, record, device, at)
+        self.step(record, "READY", at + 0.1)
+        self.step(record, "STARTING", at + 0.2)
         self.start(record, device, at + 0.25)
         raw, image = f"{record:04d}{RAW[4:]}", f"{record:04d}{IMAGE[4:]}"
-        self.add(wire.RESULT_UPLOADS, {"record_id": record, "sha256": raw}, str(record), at)
+        self.add(wire.RESULT_UPLOADS, {"record_id": record, "sha256": raw}, str(record), at + 0.4)
         self.file(request, record, raw, "raw.npy", at + 0.5)
         self.add(
             wire.RECO_JOBS, {"record_id": record, "sha256": raw, "reco_job_id": f"j{record}"},
@@ -155,3 +197,15 @@ class Scene:
             answers=self.answers,
             questions=list(self.answers),
         )
+
+
+def found(scene: Scene) -> list[str]:
+    """What the checker says of a scene."""
+    return [f"{one.rule}: {one.sentence}" for one in check(scene.history())]
+
+
+def only(scene: Scene, rule: str, words: str) -> None:
+    """All that was found is of one rule, and one sentence has these words."""
+    sentences = found(scene)
+    assert any(s.startswith(f"{rule}: ") and words in s for s in sentences), sentences
+    assert {s.partition(":")[0] for s in sentences} == {rule}, sentences

@@ -8,11 +8,12 @@ import pytest
 from models import wire
 from models.base import canonical
 from sandbox.chaos.checker import check
+from sandbox.chaos.facts import Message
 from sandbox.chaos.fuzz.inputs import Input, make_inputs
 from sandbox.chaos.fuzz.ledger import Ledger, Sent
 from sandbox.chaos.fuzz.outcome import Fuzzed
 from sandbox.chaos.fuzz.strategies import INPUTS
-from sandbox.chaos.history import History, Message
+from sandbox.chaos.history import History
 from sandbox.chaos.traffic import MARK
 
 SHA = "a" * 64
@@ -143,8 +144,16 @@ def test_a_status_and_a_command_are_closed_by_their_events() -> None:
     ledger.take(event(wire.make_id(canonical(7), "PROGRESS", "scan-status-2-41")))
     assert ledger.sweep({}) == 2
     ledger.take(event(wire.make_id(canonical(7), "PROGRESS", status.here)))
-    ledger.take(event(wire.make_id("mri-1", "COMMAND_ANSWERED", "c")))
+    ledger.take(event("2", event="COMMAND_ANSWERED", command_id="d"))
+    assert ledger.sweep({}) == 1
+    ledger.take(event("3", event="COMMAND_ANSWERED", command_id="c"))
     assert ledger.sweep({}) == 0
+
+
+def test_devices_that_commands_may_have_put_on_hold_are_known() -> None:
+    hold = {"command_id": "c", "command": "HOLD", "device_id": "mri-2"}
+    ledger = book(sent(wire.SCAN_COMMANDS, hold), sent(wire.SCAN_COMMANDS, COMMAND, 1))
+    assert ledger.held == {"mri-2"}
 
 
 def test_each_request_needs_an_answer_of_its_own() -> None:

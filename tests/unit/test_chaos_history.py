@@ -9,7 +9,7 @@ import pytest
 from models import wire
 from sandbox.chaos.collect import keep_messages, lines, records_made
 from sandbox.chaos.disk import Disk
-from sandbox.chaos.history import Message, partition_of
+from sandbox.chaos.facts import Message, partition_of
 from sandbox.chaos.story import story
 from sandbox.chaos.traffic import SEQUENCE_ID
 from tests.chaos.histories import PARTITIONS, Scene

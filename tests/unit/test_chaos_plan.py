@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from models.scan import ScanJob
 from sandbox.chaos.plan import GROUPS, Kind, make_plan
 from sandbox.chaos.traffic import BAD, Form, Sender, body, make_traffic
 
@@ -76,6 +77,8 @@ def test_the_load_has_every_form_and_every_sender() -> None:
     jobs = [order for order in orders if order.form in (Form.JOB, Form.METRES)]
     assert len(jobs) >= 2000
     assert any(order.request_id is None for order in jobs)
+    assert {order.priority > 0 for order in jobs} == {True, False}
+    assert any(order.priority < 0 for order in jobs)
     assert orders == make_traffic(3, 1200, 2000, ["d1", "d2"])
 
 
@@ -96,6 +99,7 @@ def test_a_repeat_is_the_same_message_again_and_a_conflict_is_not() -> None:
         if order.form is Form.CONFLICT:
             assert job is not None
             assert body(order) != body(job)
+            ScanJob.from_bytes(body(order) or b"")  # whole, and another one's all the same
             assert (order.sender, job.sender, order.t > job.t) == (
                 Sender.MURMUR2, Sender.MURMUR2, True,
             )  # fmt: skip

@@ -18,6 +18,9 @@ def scene() -> Scene:
     made.job("r-3", at=20, n=3)
     made.moves("r-3", ("ACCEPTED", "FAILED"), 3, "mri-1", 20, cause="refused")
     made.made("r-2", 9, "mri-1", 10)
+    made.event("r-2", "PROGRESS", 9, state="QUEUED", count=4)
+    made.command("cmd-1", "CANCEL", 5, scan_request_id="r-1")
+    made.command("cmd-2", "STOP", 5, "nothing was done", scan_request_id="r-1")
     made.strikes("worker-kill", "w1", 9, 10)
     lines: tuple[tuple[float, str, dict[str, Any]], ...] = (
         (0, "start", {}), (4, "ready", {}), (9.5, "kill", {}), (9.6, "exit", {"code": -9}),
@@ -36,12 +39,16 @@ def test_the_figures_count_what_happened() -> None:
     assert found["ends"] == {"COMPLETED": 2, "FAILED": 1}
     assert found["causes of FAILED"] == {"refused": 1}
     assert found["spare records"] == 1
+    assert found["commands"] == {"CANCEL": 1, "STOP": 1}
+    assert found["commands taken"] == 1
+    assert found["longest queue"] == 4
+    assert (found["ever QUEUED"], found["ever HELD"], found["OVERDUE"]) == (0, 0, 0)
     assert found["faults"] == {"worker-kill": 1}
     assert found["worker exits"] == {"-9": 1, "0": 1}
     assert found["after a kill, first event"] == {"count": 1, "median s": 0.5, "worst s": 0.5}
     assert found["after a start, ready"] == {"count": 2, "median s": 5.0, "worst s": 6.0}
     assert found["SIGTERM to end"]["worst s"] == 2.5
-    assert found["events"] == len(WAY) * 2 + 4 + 2
+    assert found["events"] == len(WAY) * 2 + 4 + 2 + 3
     assert found["repeated events"] == 0
 
 
@@ -57,6 +64,7 @@ def test_runs_stand_side_by_side_and_what_else_is_on_the_page_stays(tmp_path: Pa
     text = page.read_text()
     assert "|  | seed 1 | seed 2 |" in text
     assert "| jobs accepted | 3 | 3 |" in text
+    assert "| commands, each answered once (carried out) | 2 (1) | 2 (1) |" in text
     assert "`make chaos SEED=2 MINUTES=20`" in text
     assert "- 1 times: refused" in text
 

@@ -101,7 +101,9 @@ async def test_an_outage_is_told_once_and_so_is_its_end(line: Line) -> None:
     await line.goes_away()
     assert line.health.changes(1.0) == [], "it may be over in a moment"
     line.clock.move(1.5)
-    assert line.health.changes(1.0) == [Change("exam manager", away=True, number=1, lasted_s=1.5)]
+    assert line.health.changes(1.0) == [
+        Change("exam manager", away=True, number=1, lasted_s=1.5, why="refused")
+    ]
     line.clock.move(100)
     assert line.health.changes(1.0) == []
     line.manager.well, line.down = True, False

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from agents.device.state import request_key
 from models import wire
 from models.errors import PermanentError, TransientError
 from models.events import EventKind, ScanEvent, ScanState
@@ -9,7 +12,7 @@ from models.scan import ScanCommand
 from models.steps import DeviceStep, DeviceStepKind
 from streams.inbound import Inbound
 from streams.topics import partition_of
-from tests.unit.test_device_bench import Bench
+from tests.unit.test_device_bench import Bench, Death
 from tests.unit.test_streams_fakes import make_inbound
 
 S = ScanState
@@ -237,3 +240,38 @@ async def test_a_lease_that_is_long_is_announced_and_never_freed_by_itself() -> 
     await pass_time(bench, 60)
     assert len(told(bench, "r-1", EventKind.OVERDUE)) == 2
     assert starts(bench) == 1
+
+
+async def test_an_urgent_job_behind_a_crash_is_woken() -> None:
+    """r-1 held the device when its worker died, and must give it back: r-9 was never tried."""
+    bench = Bench(scans_per_device=1)
+
+    def die(what: str) -> None:
+        if what == "create":
+            raise Death("in the middle of it")
+
+    bench.managers.hook = die
+    one = bench.job("r-1", offset=1)
+    with pytest.raises(Death):
+        await handle(bench, one)
+    bench.managers.hook = None
+    bench.restart()
+    await handle(bench, bench.job("r-9", offset=2, priority=7))
+    bench.managers.errors["sequence"] = [TransientError("away", sent=False)]
+    await handle(bench, one)
+    for _ in range(20):
+        await pass_time(bench, 2)
+    assert stages(bench)["r-9"] is S.STARTED
+
+
+async def test_a_command_has_one_answer_whether_its_scan_has_a_record_by_then_or_not() -> None:
+    bench = await queue_of("r-1", "r-2")
+    await handle(bench, command("RELEASE", "r-2"))
+    await over(bench, "r-1")
+    answered = bench.row("r-2").model_copy(update={"stage": S.READY})
+    assert answered.record_id is not None
+    bench.requests.put(PLACE, request_key("d", "r-2"), answered)
+    await handle(bench, command("RELEASE", "r-2"))
+    answers = [one for one in bench.events() if one.event is EventKind.COMMAND_ANSWERED]
+    assert len(answers) == 2
+    assert len({one.event_id for one in answers}) == 1

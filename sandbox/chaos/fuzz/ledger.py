@@ -6,7 +6,7 @@ workers' own topics that says nothing leaves nothing: it counts when it is ackno
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,10 +17,10 @@ from models.base import Message as Model
 from models.base import canonical
 from models.events import EventKind
 from models.results import RecoResult, ResultRequest, ResultUpload
-from models.scan import ScanCommand, ScanJob, ScanStatus
+from models.scan import ScanCommand, ScanCommandKind, ScanJob, ScanStatus
 from models.steps import DeviceStep, RecordStep
+from sandbox.chaos.facts import Message
 from sandbox.chaos.fuzz.inputs import Input
-from sandbox.chaos.history import Message
 from sandbox.chaos.rules.scans import ENDS
 
 _MODELS: Final[Mapping[str, type[Model]]] = {
@@ -59,6 +59,8 @@ class Trace:
 
     events: tuple[str, ...] = ()
     """Ids of events."""
+    command: str | None = None
+    """Id of a command, which is answered."""
     job: tuple[str, str] | None = None
     """(device, request id) of a job, which comes to an end."""
     answer: str | None = None
@@ -76,12 +78,15 @@ class Ledger:
     """Takes what is read, and closes what is accounted for."""
 
     open: dict[str, tuple[Sent, Trace]] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
+    """Devices that commands may have put on hold."""
     ends: Counter[str] = field(default_factory=Counter)
     """How many messages ended how."""
     causes: Counter[str] = field(default_factory=Counter)
     """Causes of dead letters, each message counted once."""
     _letters: set[str] = field(default_factory=set)
     _events: set[str] = field(default_factory=set)
+    _commands: set[str] = field(default_factory=set)
     _states: dict[tuple[str, str], str] = field(default_factory=dict)
     _answers: Counter[str] = field(default_factory=Counter)
     _refused: set[tuple[str, str]] = field(default_factory=set)
@@ -91,6 +96,9 @@ class Ledger:
     def expect(self, sent: Sent) -> None:
         """Open an entry."""
         self.open[sent.what.mark] = (sent, trace(sent))
+        found = _read(sent.what.topic, sent.what.value)
+        if isinstance(found, ScanCommand) and found.command is ScanCommandKind.HOLD:
+            self.held.add(found.device_id)
 
     def take(self, message: Message) -> None:
         """Take a message of TOPICS."""
@@ -102,7 +110,9 @@ class Ledger:
         else:
             event = message.json
             self._events.add(event["event_id"])
-            if event["event"] == EventKind.STATE_CHANGED:
+            if event["event"] == EventKind.COMMAND_ANSWERED:
+                self._commands.add(str(event.get("command_id")))
+            if event["event"] == EventKind.STATE_CHANGED and "request_id" in event:
                 key = (str(event.get("device_id")), str(event.get("request_id")))
                 self._states[key] = event["state"]
 
@@ -137,7 +147,7 @@ class Ledger:
             return "dead letters"
         if expected.job is not None and self._states.get(expected.job) in ENDS:
             return "jobs at an end"
-        if self._events.intersection(expected.events):
+        if self._events.intersection(expected.events) or expected.command in self._commands:
             return "events"
         if expected.upload in self._refused:
             return "uploads refused as another"
@@ -161,25 +171,25 @@ def trace(sent: Sent) -> Trace:
         return Trace()
     if topic in (wire.DEVICE_STEPS, wire.RECORD_STEPS):
         return Trace(nothing=True)
-    if topic == wire.RESULT_REQUESTS:
-        return Trace(answer=found.request_id)
-    if topic == wire.SCAN_JOBS:
-        return Trace(job=(found.device_id, request))
+    if topic in _ANSWERED:
+        return _ANSWERED[topic](found, request)
     upload = None
     if topic == wire.RESULT_UPLOADS:
         upload = (canonical(found.record_id), found.sha256)
     return Trace(events=_events(found, origin), upload=upload)
 
 
+_ANSWERED: Final[Mapping[str, Callable[[Any, str], Trace]]] = {
+    wire.RESULT_REQUESTS: lambda found, _: Trace(answer=found.request_id),
+    wire.SCAN_JOBS: lambda found, request: Trace(job=(found.device_id, request)),
+    wire.SCAN_COMMANDS: lambda found, _: Trace(command=found.command_id),
+}
+
+
 def _events(found: Any, origin: str) -> tuple[str, ...]:
-    """Give the ids of the events that may tell of a command or of a record's message."""
-    record = None if found.record_id is None else canonical(found.record_id)
-    if isinstance(found, ScanCommand):
-        keys = [key for key in (found.device_id, record) if key is not None]
-        kind = EventKind.COMMAND_ANSWERED
-        return tuple(wire.make_id(key, kind, found.command_id) for key in keys)
+    """Give the ids of the events that may tell of a record's message."""
     kinds = (EventKind.PROGRESS, EventKind.LATE, EventKind.REPEATED)
-    return tuple(wire.make_id(str(record), kind, origin) for kind in kinds)
+    return tuple(wire.make_id(canonical(found.record_id), kind, origin) for kind in kinds)
 
 
 def _read(topic: str, value: bytes | None) -> Any:

@@ -1,8 +1,10 @@
 """Sends the random messages, and waits until each is accounted for and each partition at its end."""
 
 import asyncio
+import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import count
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
@@ -10,6 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 from confluent_kafka import Producer
 
+from models import wire
+from sandbox.chaos.facts import partition_of
 from sandbox.chaos.fuzz.inputs import Input
 from sandbox.chaos.fuzz.ledger import TOPICS, Ledger, Sent
 from sandbox.chaos.fuzz.outcome import Fuzzed
@@ -47,8 +51,10 @@ async def fuzz(
             for sent in sender.sent:
                 follower.ledger.expect(sent)
             deadline = time.monotonic() + settle_s
+            held = sorted(follower.ledger.held)
             while not await follower.at_end(partitions) and time.monotonic() < deadline:
-                pass
+                sender.release(held, partitions)
+            sender.release(held, partitions)
     finally:
         await admin.close()
     ledger = follower.ledger
@@ -128,6 +134,7 @@ class _Sender:
         )
         self.sent: list[Sent] = []
         self.refused: list[str] = []
+        self._numbers = count()
 
     def send(self, inputs: Iterable[Input]) -> None:
         """Send everything; returns when Kafka has it."""
@@ -141,6 +148,19 @@ class _Sender:
             self._producer.poll(0)
         if left := self._producer.flush(_FLUSH_S):
             self.refused.append(f"{left} messages were not taken by Kafka in time")
+
+    def release(self, devices: Sequence[str], partitions: int) -> None:
+        """Release devices that random commands may have put on hold: jobs wait for them."""
+        for device in devices:
+            body = {"command_id": f"fuzz-{next(self._numbers)}", "command": "RELEASE"}
+            key = device.encode()
+            self._producer.produce(
+                self._prefix + wire.SCAN_COMMANDS,
+                json.dumps(body | {"device_id": device}).encode(),
+                key,
+                partition=partition_of(key, partitions),
+            )
+        self._producer.flush(_FLUSH_S)
 
     def _send(self, one: Input) -> None:
         def delivered(error: Any, message: Any) -> None:

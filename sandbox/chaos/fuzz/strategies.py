@@ -12,7 +12,7 @@ from models.events import ScanState
 from models.results import What
 from models.scan import ScanCommandKind, StatusState
 from models.steps import DeviceStepKind, RecordStepKind
-from sandbox.chaos.history import partition_of
+from sandbox.chaos.facts import partition_of
 from sandbox.chaos.traffic import NO_RECORD, SEQUENCE_ID
 
 INPUTS: Final = (

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from models import wire
-from sandbox.chaos.history import History, Message
+from sandbox.chaos.facts import Message
+from sandbox.chaos.history import History
 from sandbox.chaos.rules.violation import Violation
 
 

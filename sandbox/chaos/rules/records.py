@@ -8,7 +8,8 @@ from typing import Final
 from models import wire
 from models.base import canonical
 from models.events import FINAL
-from sandbox.chaos.history import History, Line
+from sandbox.chaos.facts import Line
+from sandbox.chaos.history import History
 from sandbox.chaos.plan import Kind
 from sandbox.chaos.rules.striking import OWNERSHIP, struck, worker_ended
 from sandbox.chaos.rules.violation import Violation

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from models import wire
 from models.base import canonical
 from models.events import ScanState as S
-from sandbox.chaos.history import History, Line
+from sandbox.chaos.facts import Line
+from sandbox.chaos.history import History
 from sandbox.chaos.rules.violation import Violation
 
 _TOLD = ("RESULT_REGISTERED", "LATE")

@@ -1,19 +1,21 @@
 """Every job that Kafka acknowledged came to one end, on allowed ways, and that was announced."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from models.events import FINAL
 from models.events import ScanState as S
-from sandbox.chaos.history import Event, History
+from sandbox.chaos.facts import Event
+from sandbox.chaos.history import History
 from sandbox.chaos.plan import Kind
 from sandbox.chaos.rules.striking import OWNERSHIP, struck, worker_ended
 from sandbox.chaos.rules.violation import Violation
 
 ENDS: Final = FINAL | {S.UNKNOWN, S.HELD}
-MAX_AGE_MS: Final = 900_000
-"""START_MAX_AGE as the run leaves it; nothing may be HELD sooner."""
 _SLACK_S: Final = 1.0
+_NO_REASON: Final = frozenset({Kind.DEVICE_LOST.value})
+"""A fault of a device that leaves its answer to START as it is."""
 
 # Written down from docs/interface.md on its own: the processor's table must not judge itself.
 HOPS: Final[Mapping[S, frozenset[S]]] = {
@@ -94,17 +96,24 @@ def hopped(history: History) -> Iterator[Violation]:
                 )
 
 
-def held(history: History) -> Iterator[Violation]:
-    """Only a job that is older than START_MAX_AGE, by the broker's clock, is HELD (promise 9)."""
-    for key, changes in history.changes.items():
-        job = history.jobs.get(key)
-        for event in changes:
-            if event.state == S.HELD and job is not None and event.ms - job.born_ms < MAX_AGE_MS:
-                yield Violation(
-                    rule="held",
-                    sentence=f"HELD at the age of {(event.ms - job.born_ms) / 1000:.1f} s",
-                    about=(key[1], event.record or ""),
-                )
+def walked(history: History) -> Iterator[Violation]:
+    """See that the changes of a scan make one way: each state is left as often as it was entered.
+
+    Two changes with one id would be one to whoever drops repeats. A worker that ends between an
+    event and its row may announce a way that the next one does not go.
+    """
+    for (_, request), changes in history.changes.items():
+        balance = Counter(str(event.state) for event in changes)
+        balance.subtract(str(x) for event in changes if (x := event.fields.get("previous")))
+        wrong = [state for state, count in balance.items() if count not in (0, 1)]
+        ends = [state for state, count in balance.items() if count == 1]
+        since, until = changes[0].ms / 1000 - 1, changes[-1].ms / 1000
+        if (wrong or ends != [changes[-1].state]) and not (
+            worker_ended(history, since, until) or struck(history, since, until, OWNERSHIP)
+        ):
+            way = " → ".join(event.state for event in changes)
+            sentence = f"its changes make no way: {way}"
+            yield Violation(rule="walked", sentence=sentence, about=(request,))
 
 
 def unknown(history: History) -> Iterator[Violation]:
@@ -129,7 +138,7 @@ def unknown(history: History) -> Iterator[Violation]:
 
 def _had_a_reason(history: History, device: str, event: Event, intent_ms: int) -> bool:
     since, until = intent_ms / 1000 - _SLACK_S, event.ms / 1000 + _SLACK_S
-    of_device = {kind.value for kind in Kind if kind.value.startswith("device-")}
+    of_device = {kind.value for kind in Kind if kind.value.startswith("device-")} - _NO_REASON
     return (
         worker_ended(history, since, until)
         or struck(history, since, until, OWNERSHIP)

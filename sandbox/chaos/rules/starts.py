@@ -1,9 +1,9 @@
-"""No scan is started twice, none in another's place, and each device's in the order of its jobs."""
+"""No scan is started twice, none in another's place."""
 
 from collections.abc import Iterator
 
 from models.events import ScanState as S
-from sandbox.chaos.history import History, Line
+from sandbox.chaos.history import History
 from sandbox.chaos.rules.violation import Violation
 
 
@@ -42,41 +42,6 @@ def agreed(history: History) -> Iterator[Violation]:
         if last.state == S.HELD and count > 0:
             sentence = "HELD, and a device was started all the same"
             yield Violation(rule="started", sentence=sentence, about=about)
-
-
-def ordered(history: History) -> Iterator[Violation]:
-    """Each device met its STARTs in the order in which its jobs were accepted, retries included."""
-    owners = {record: key for key, record in history.record_of.items()}
-    newest: dict[str, tuple[int, str]] = {}
-    requests = _requests(history)
-
-    def arrived(start: Line) -> float:
-        """Give when a START came in: a slow device notes that it took it later than that."""
-        at = float(start["wall"])
-        return max((t for t in requests.get(str(start["record_id"]), ()) if t <= at), default=at)
-
-    for start in sorted(history.starts, key=arrived):
-        record = str(start["record_id"])
-        job = history.jobs.get(owners.get(record, ("", "")))
-        if job is None or job.order is None:
-            continue
-        device = str(start["device_id"])
-        before = newest.get(device)
-        if before is not None and job.order < before[0]:
-            yield Violation(
-                rule="ordered",
-                sentence=f"{device} started offset {job.order} after offset {before[0]}",
-                about=(job.request_id, record, before[1]),
-            )
-        if before is None or job.order > before[0]:
-            newest[device] = (job.order, record)
-
-
-def _requests(history: History) -> dict[str, list[float]]:
-    """Give when devices were asked to start each record."""
-    found: dict[str, list[float]] = {}
-    for line in history.asked:
-        body = line.get("body")
-        if "device" in line and isinstance(body, dict):
-            found.setdefault(str(body.get("record_id")), []).append(float(line["wall"]))
-    return found
+        if last.state == S.CANCELLED and S.STARTING not in states and count > 0:
+            sentence = "CANCELLED before its start, and a device was started all the same"
+            yield Violation(rule="started", sentence=sentence, about=about)
