@@ -2,7 +2,6 @@
 
 import getpass
 import time
-from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
@@ -14,70 +13,48 @@ from commands.ask import ask_state
 from commands.base import CommandError, Context, Exit
 from commands.kafka import Kafka, Message
 from commands.show import printable
-from commands.work import read_work
+from commands.targets import UNKNOWN, Target, Typed
 from models import wire
-from models.base import canonical
 from models.events import EventKind, ScanEvent
 from models.scan import ScanCommand, ScanCommandKind
 
 TAKEN: Final = "taken:"
 """How the answer to a command that was carried out begins."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """What a command is for: a device, or a scan on it."""
-
-    device_id: str
-    record_id: str | None = None
-    request_id: str | None = None
+MOST_BY: Final = 128
 
 
 def by_option() -> Any:
     """Make the `--by` of a command."""
-    return option("--by", default=None, help="Who asks; your login name if not given.")
-
-
-def device_option() -> Any:
-    """Make the `--device` of a command to a scan."""
     return option(
-        "--device", "device", default=None, help="The request's device, if it is not found."
+        "--by", default=None, callback=check_by, help="Who asks; your login name if not given."
     )
 
 
-async def find_scan(kafka: Kafka, context: Context, text: str, device: str | None) -> Target:
-    """Find what a person typed: a request that waits or runs, else a record.
+def check_by(_: Any, __: Any, value: str | None) -> str | None:
+    """Take a name of bounded length. Raises click.BadParameter."""
+    if value is not None and len(value) > MOST_BY:
+        raise click.BadParameter(f"at most {MOST_BY} characters")
+    return value
 
-    Raises CommandError: usage if it is two things at once, missing if it is none.
-    """
-    found = [
-        (name, entry)
-        for name, entry in (await read_work(kafka, context)).find(text)
-        if device in (None, name)
-    ]
-    if len(found) > 1:
-        names = ", ".join(sorted(name for name, _ in found))
-        raise CommandError(f"that request is on {names}: name one by --device", Exit.USAGE)
-    if found:
-        name, entry = found[0]
-        at = entry.row.record_id
-        known = None if at is None else canonical(at)
-        return Target(device_id=name, record_id=known, request_id=entry.row.request_id)
-    if device is not None:
-        return Target(device_id=device, request_id=text)
+
+def login_name() -> str | None:
+    """Give the name of whoever is logged in; None where there is none, as in some containers."""
     try:
-        record = canonical(text)
-    except ValueError:
-        raise CommandError(
-            "no such request waits or runs (one that has ended is named by its record, or with"
-            " --device)",
-            Exit.MISSING,
-        ) from None
-    answer = await ask_state(context, record, kafka.limit_s)
+        return getpass.getuser()[:MOST_BY]
+    except (OSError, KeyError):
+        return None
+
+
+async def ask_scan(context: Context, typed: Typed, limit_s: float) -> Target:
+    """Find a scan that is in no queue, by its record. Raises CommandError."""
+    record = typed.may_be_record
+    if record is None:
+        raise CommandError(UNKNOWN, Exit.MISSING)
+    answer = await ask_state(context, record, limit_s)
     if answer is None:
-        raise CommandError("no answer in time (does a worker run?)", Exit.TIMEOUT)
+        raise CommandError(f"{UNKNOWN}; no worker answers for a record of that name", Exit.TIMEOUT)
     if answer.scan is None or answer.scan.device_id is None:
-        raise CommandError(answer.reason or "no such scan is known", Exit.MISSING)
+        raise CommandError(UNKNOWN, Exit.MISSING)
     return Target(
         device_id=answer.scan.device_id, record_id=record, request_id=answer.scan.request_id
     )
@@ -94,7 +71,7 @@ def make_command(
             device_id=target.device_id,
             record_id=target.record_id,
             scan_request_id=target.request_id,
-            by=by if by is not None else getpass.getuser(),
+            by=login_name() if by is None else by,
             **fields,
         )
     except ValidationError:

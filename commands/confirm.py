@@ -7,9 +7,10 @@ from faust.cli import argument
 
 from commands.ask import ask_state
 from commands.base import CommandError, Context, Exit, PlainCommand, timeout_option
-from commands.commanding import Target, by_option, make_command, send_command, tell_answer
+from commands.commanding import by_option, make_command, send_command, tell_answer
 from commands.kafka import connect
 from commands.status import record_argument
+from commands.targets import Target
 from models.events import ScanState
 from models.results import ScanFacts
 from models.scan import ScanCommand, ScanCommandKind

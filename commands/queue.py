@@ -3,20 +3,24 @@
 import json as jsonlib
 import time
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from faust.cli import argument, option
 
 from commands.base import Context, Exit, PlainCommand, timeout_option
 from commands.kafka import connect
 from commands.show import at_terminal, printable, show_table
-from commands.work import DeviceWork, Entry, read_work
+from commands.work import DeviceWork, Entry, Work, read_work
 from models.base import canonical, rfc3339
 from models.work import AT_DEVICE, HELD, PARKED
 
-HEAD: Final = ("place", "state", "job", "record", "request", "for", "why")
+HEAD: Final = ("place", "state", "job", "record", "request", "for", "since", "why")
+SINCE: Final = HEAD.index("since")
 UNLIMITED: Final = (
     "SCANHUB_SCANS_PER_DEVICE is 0: jobs are started at once, and what runs is not known here"
+)
+HELD_ADVICE: Final = (
+    "  held: a person decides; `release REQUEST` lets a job go on, `cancel REQUEST` ends it"
 )
 KINDS: Final = {AT_DEVICE: "running", PARKED: "waiting", HELD: "held"}
 
@@ -58,10 +62,40 @@ def show_device(name: str, work: DeviceWork, now_ms: int) -> None:
     print(printable(headline(name, work, now_ms)))
     rows = table(work, now_ms)
     if rows and at_terminal():
-        show_table(rows, HEAD)
+        # Its age is enough for a person; request ids need the room.
+        show_table(
+            [row[:SINCE] + row[SINCE + 1 :] for row in rows], HEAD[:SINCE] + HEAD[SINCE + 1 :]
+        )
     else:
         for row in rows:
             print(printable("  " + "  ".join(cell or "-" for cell in row)))
+    if work.held:
+        print(HELD_ADVICE)
+
+
+class Place(NamedTuple):
+    """Where a job is: at its device, in its queue, or with a person."""
+
+    device: str
+    entry: Entry
+    number: int = 0
+    """In the queue: 1 is the next."""
+
+    @property
+    def where(self) -> str:
+        """Say it in words."""
+        words = {
+            AT_DEVICE: "holds",
+            PARKED: f"place {self.number} of",
+            HELD: "held by a person, of",
+        }
+        return f"{words[self.entry.kind]} {self.device}"
+
+
+def place_of(work: Work, device: str, entry: Entry) -> Place:
+    """Give a job's place at its device."""
+    waiting = [one.order for one in work.devices[device].waiting]
+    return Place(device, entry, waiting.index(entry.order) + 1 if entry.order in waiting else 0)
 
 
 def headline(name: str, work: DeviceWork, now_ms: int) -> str:
@@ -95,6 +129,7 @@ def _row(place: str, entry: Entry, now_ms: int) -> tuple[str, ...]:
         "" if row.record_id is None else canonical(row.record_id),
         row.request_id,
         age(row.since_ms, now_ms),
+        _time(row.since_ms) or "",
         why,
     )
 

@@ -1,141 +1,198 @@
-"""How `watch` looks at a terminal: tables that rich draws anew, at most some times a second."""
+"""How `watch` looks at a terminal: tables that fill its height, what needs a person first."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
-from rich.console import Group, RenderableType
-from rich.panel import Panel
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from commands.queue import age
 from commands.show import printable
-from commands.watching import Scan, Watched
-from commands.work import Entry
+from commands.watching import DeviceSeen, Scan, Watched
 from models.base import canonical
+from models.work import ParkedRow
 
-MOST_DEVICES: Final = 12
-MOST_WAITING: Final = 10
+FRAME: Final = 2
+"""Lines of a table beside its rows: its title, the heads."""
+RowT = TypeVar("RowT")
 
 
-def screen(watched: Watched, now: datetime) -> RenderableType:
-    """Draw everything that is known."""
-    parts: list[RenderableType] = [_devices(watched, now)]
-    waiting = _waiting(watched, now)
-    if waiting.row_count:
-        parts.append(waiting)
-    notes = _notes(watched, now)
-    if notes:
-        parts.append(Panel(Group(*notes), title="look here", title_align="left"))
-    if watched.ends:
-        parts.append(_ends(watched))
+class Screen:
+    """Everything that is known, as much of it as the terminal has room for at the moment."""
+
+    def __init__(self, watched: Watched, now: datetime) -> None:
+        self._watched = watched
+        self._now = now
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it."""
+        yield screen(self._watched, self._now, options.height or console.height)
+
+
+def screen(watched: Watched, now: datetime, height: int = 40) -> RenderableType:
+    """Draw everything that is known in so many lines."""
+    devices = watched.devices()
+    notes, jobs, ends = _notes(watched, now), _jobs(devices, now), _ends(watched)
+    busy = [device for device in devices if device.weight]
+    wanted = [len(notes), max(len(busy), 1) + (len(busy) < len(devices)), len(jobs), len(ends)]
+    rooms = share(height - 1, wanted)
+    parts: list[RenderableType] = [_title(watched, now)]
+    if rooms[0]:
+        parts.append(_list("look here", notes, rooms[0]))
+    if rooms[1]:
+        parts.append(_devices(busy, len(devices) - len(busy), now, rooms[1]))
+    if rooms[2]:
+        heads = ("device", "place", "state", "request", "for", "why")
+        parts.append(_table("waiting", heads, jobs, rooms[2]))
+    if rooms[3]:
+        parts.append(_table("ended", ("at", "device", "scan", "state", "why"), ends, rooms[3]))
     return Group(*parts)
 
 
-def _devices(watched: Watched, now: datetime) -> Table:
-    names = watched.devices()
-    table = Table(expand=True, title_justify="left", title="devices")
-    table.add_column("device", no_wrap=True)
-    table.add_column("scan", ratio=2)
-    table.add_column("", ratio=2)
-    table.add_column("left", justify="right")
-    table.add_column("wait", justify="right")
-    table.add_column("", ratio=1)
-    for name in names[:MOST_DEVICES]:
-        work = watched.work.devices.get(name)
-        scans = watched.running(name)
-        first = scans[0] if scans else None
-        hold = work.hold if work else None
-        who = f" by {hold.by}" if hold is not None and hold.by else ""
-        table.add_row(
-            _text(name),
-            _text(_scan(first) if first else _running(work.running if work else [])),
-            ProgressBar(total=100, completed=first.percent or 0) if first else "",
-            _left(first.remaining(now) if first else None),
-            str(len(work.waiting) if work else 0),
-            Text(printable(f"ON HOLD{who}"), style="bold red") if hold is not None else "",
+def share(lines: int, wanted: list[int]) -> list[int]:
+    """Share the lines of a screen among tables; gives how many rows each may have, 0 = it is left out.
+
+    Each gets one row, the first ones first; then all get more, by turns, until nobody wants any.
+    """
+    rooms = [0] * len(wanted)
+    for number, wants in enumerate(wanted):
+        if wants and lines > FRAME:
+            rooms[number], lines = 1, lines - FRAME - 1
+    while lines > 0 and (hungry := [n for n, room in enumerate(rooms) if 0 < room < wanted[n]]):
+        for number in hungry[:lines]:
+            rooms[number] += 1
+            lines -= 1
+    return rooms
+
+
+def _title(watched: Watched, now: datetime) -> Text:
+    lost = watched.broker_lost
+    if lost is not None:
+        return _text(
+            f"{now:%H:%M:%S} UTC  the broker does not answer, {_ago(lost, now)}: old", "red"
         )
-    if len(names) > MOST_DEVICES:
-        table.add_row(f"… and {len(names) - MOST_DEVICES} more")
+    which = f"  device {watched.device}" if watched.device else ""
+    return _text(f"{now:%H:%M:%S} UTC{which}  Ctrl-C ends", "dim")
+
+
+def _devices(busy: list[DeviceSeen], idle: int, now: datetime, room: int) -> Table:
+    table = Table(expand=True, title_justify="left", title="devices", box=None, header_style="bold")
+    for head, ratio in (("device", None), ("scan", 3), ("", 2), ("left", None), ("wait", None)):
+        table.add_column(head, ratio=ratio, no_wrap=ratio is None)
+    shown = busy if len(busy) + bool(idle) <= room else busy[: room - 1]
+    # By name, so that a device stays where it is.
+    for device in sorted(shown, key=lambda one: one.name):
+        table.add_row(*_device(device, now))
+    left = [f"{len(busy) - len(shown)} more"] if len(busy) > len(shown) else []
+    left += [f"{idle} idle"] if idle else []
+    if left:
+        table.add_row("…", _text(f"and {', '.join(left)}", "dim"))
     return table
 
 
-def _waiting(watched: Watched, now: datetime) -> Table:
-    table = Table(expand=True, title_justify="left", title="waiting")
-    for head in ("device", "place", "state", "request", "for", "why"):
-        table.add_column(head)
-    now_ms, more = int(now.timestamp() * 1000), 0
-    for name in watched.devices():
-        work = watched.work.devices.get(name)
-        if work is None:
-            continue
-        entries = [(str(place), one) for place, one in enumerate(work.waiting, start=1)]
-        entries += [("held", one) for one in work.held]
-        for place, entry in entries:
-            if table.row_count >= MOST_WAITING:
-                more += 1
-                continue
-            table.add_row(_text(name), place, *_entry(entry, now_ms))
-    if more:
-        table.add_row(f"… and {more} more")
-    return table
-
-
-def _entry(entry: Entry, now_ms: int) -> tuple[Text, ...]:
-    row = entry.row
+def _device(device: DeviceSeen, now: datetime) -> tuple[RenderableType, ...]:
+    scans, work = device.scans, device.work
+    first = scans[0] if scans else None
+    what = _scans(scans) if first else _holder([entry.row for entry in work.running])
+    if (hold := work.hold) is not None:
+        what = f"ON HOLD{f' by {hold.by}' if hold.by else ''}; {what}"
+    percent = first.pace.percent if first else None
     return (
-        _text(str(row.state or "")),
-        _text(row.request_id),
-        _text(age(row.since_ms, now_ms)),
-        _text(row.reason),
+        _text(device.name),
+        _text(what, "bold red" if hold is not None else ""),
+        "" if percent is None else ProgressBar(total=100, completed=percent),
+        _left(first.pace.left(now) if first else None),
+        str(len(work.waiting)),
     )
+
+
+def _jobs(devices: list[DeviceSeen], now: datetime) -> list[tuple[str, ...]]:
+    now_ms = int(now.timestamp() * 1000)
+    rows: list[tuple[str, ...]] = []
+    for device in devices:
+        entries = [(str(place), one) for place, one in enumerate(device.work.waiting, start=1)]
+        entries += [("held", one) for one in device.work.held]
+        for place, entry in entries:
+            row = entry.row
+            since = age(row.since_ms, now_ms)
+            rows.append(
+                (device.name, place, str(row.state or ""), row.request_id, since, row.reason)
+            )
+    return rows
 
 
 def _notes(watched: Watched, now: datetime) -> list[Text]:
     notes = [
-        Text(printable(f"{name}: {event.cause or 'away'} ({_ago(event.at, now)})"), style="red")
+        _text(f"{name}: {event.cause or 'away'} ({_ago(event.at, now)})", "red")
         for name, event in watched.outages.items()
     ]
     notes += [
-        Text(printable(f"OVERDUE {scan.device} {_which(scan)}: {scan.overdue}"), style="yellow")
-        for scan in watched.overdue()[:MOST_WAITING]
+        _text(f"OVERDUE {scan.device} {_which(scan)}: {scan.overdue}", "yellow")
+        for scan in watched.overdue()
     ]
     if watched.letters:
         counts = ", ".join(f"{n} {cause}" for cause, n in watched.letters.most_common())
         notes.append(_text(f"dead letters: {counts} (`dead-letters list`)"))
         notes += [
-            _text(f"  {one.topic} ({one.cause}): {one.sentence}") for one in watched.last_letters
+            _text(f"  {one.topic} ({one.cause}): {one.sentence}")
+            for one in reversed(watched.last_letters)
         ]
     return notes
 
 
-def _ends(watched: Watched) -> Table:
-    table = Table(expand=True, title_justify="left", title="ended")
-    for head in ("at", "device", "scan", "state", "why"):
-        table.add_column(head)
-    for scan in reversed(watched.ends):
-        table.add_row(
+def _ends(watched: Watched) -> list[tuple[str, ...]]:
+    return [
+        (
             f"{scan.changed:%H:%M:%S}",
-            _text(scan.device),
-            _text(_which(scan)),
+            scan.device,
+            _which(scan),
             str(scan.state),
-            _text(scan.cause or ""),
+            scan.cause or "",
         )
+        for scan in reversed(watched.ends)
+    ]
+
+
+def _list(title: str, notes: list[Text], room: int) -> Table:
+    table = Table(expand=True, title_justify="left", title=title, box=None, show_header=False)
+    for note in _cut(notes, room + 1):  # it has no heads
+        table.add_row(note if isinstance(note, Text) else _text(note))
     return table
 
 
-def _scan(scan: Scan) -> str:
-    percent = "" if scan.percent is None else f" {scan.percent} %"
-    return f"{scan.state}{percent}, {_which(scan)}"
+def _table(title: str, heads: tuple[str, ...], rows: list[tuple[str, ...]], room: int) -> Table:
+    table = Table(expand=True, title_justify="left", title=title, box=None, header_style="bold")
+    for head in heads:
+        # What a person has to type is not cut; the reason gives way.
+        table.add_column(head, ratio=1 if head == "why" else None)
+    for row in _cut(rows, room):
+        table.add_row(*(_text(cell) for cell in ((row,) if isinstance(row, str) else row)))
+    return table
 
 
-def _running(entries: list[Entry]) -> str:
-    if not entries:
+def _cut(rows: Sequence[RowT], room: int) -> list[RowT | str]:
+    """Give as many as there is room for, and say how many more there are."""
+    if len(rows) <= room:
+        return [*rows]
+    return [*rows[: room - 1], f"… {len(rows) - room + 1} more"]
+
+
+def _scans(scans: list[Scan]) -> str:
+    first = scans[0]
+    percent = "" if first.pace.percent is None else f" {first.pace.percent} %"
+    more = f" (and {len(scans) - 1} more)" if len(scans) > 1 else ""
+    return f"{first.state}{percent}, {_which(first)}{more}"
+
+
+def _holder(rows: list[ParkedRow]) -> str:
+    if not rows:
         return "idle"
-    row = entries[0].row
-    record = "" if row.record_id is None else f", record {canonical(row.record_id)}"
-    return f"{row.state or 'READY'}{record}: {row.reason}"
+    record = "" if rows[0].record_id is None else f", record {canonical(rows[0].record_id)}"
+    why = f": {rows[0].reason}" if rows[0].reason else ""
+    return f"{rows[0].state or 'READY'}{record}{why}"
 
 
 def _which(scan: Scan) -> str:
@@ -153,5 +210,5 @@ def _ago(at: datetime, now: datetime) -> str:
     return f"for {age(int(at.timestamp() * 1000), int(now.timestamp() * 1000))}"
 
 
-def _text(text: str) -> Text:
-    return Text(printable(text), overflow="ellipsis")
+def _text(text: str, style: str = "") -> Text:
+    return Text(printable(text), style=style, no_wrap=True, overflow="ellipsis")

@@ -28,6 +28,11 @@ class Entry(NamedTuple):
     row: ParkedRow
 
     @property
+    def record(self) -> str | None:
+        """The job's record, once it has one."""
+        return None if self.row.record_id is None else canonical(self.row.record_id)
+
+    @property
     def priority(self) -> int:
         """The job's priority, as its order has it."""
         digits = self.order[:4]
@@ -66,6 +71,14 @@ class DeviceWork:
         """Jobs that wait for a person."""
         return self.entries(HELD)
 
+    @property
+    def jobs(self) -> list[Entry]:
+        """Each job once: a worker between two writes, or one that died there, leaves two rows."""
+        once: dict[str, Entry] = {}
+        for entry in (*self.running, *self.held, *self.waiting):
+            once.setdefault(entry.row.request_id, entry)
+        return list(once.values())
+
 
 class Work:
     """All devices' rows, as far as the changelog was read."""
@@ -92,16 +105,21 @@ class Work:
 
     def find(self, scan: str) -> list[tuple[str, Entry]]:
         """Give the devices on which a request, or a record, waits or runs, each with its row."""
+        record = record_of(scan)
         return [
             (device, entry)
             for device, work in self.devices.items()
-            for entry in (*work.running, *work.waiting, *work.held)
-            if scan in (entry.row.request_id, _text(entry.row.record_id))
+            for entry in work.jobs
+            if scan == entry.row.request_id or (record and record == entry.record)
         ]
 
 
-def _text(record_id: int | str | None) -> str | None:
-    return None if record_id is None else canonical(record_id)
+def record_of(text: str) -> str | None:
+    """Give the record's id that a text is; None if it is none."""
+    try:
+        return canonical(text)
+    except ValueError:
+        return None
 
 
 def know_work(kafka: Kafka, context: Context) -> None:

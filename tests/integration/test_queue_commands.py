@@ -80,6 +80,43 @@ async def test_people_see_and_steer_the_queue(busy: House) -> None:
     code, said = await house.command("release", DEVICE)
     assert (code, said.startswith("taken: the device is released")) == (0, True), said
 
+
+async def test_a_job_is_named_by_its_request_or_its_record(busy: House) -> None:
+    house = busy
+    await submit(house, 11)
+    job = await submit(house, 12)
+    await house.history.reaches(job, "QUEUED")
+
+    code, said = await house.command("status", job)
+    assert code == 0, said
+    assert f" of {DEVICE}" in said
+    assert "QUEUED" in said
+
+    code, said = await house.command("hold", job, "--by", "Ada")
+    assert (code, said.startswith("taken: it is held")) == (0, True), said
+    code, said = await house.command("queue", DEVICE)
+    assert "ON HOLD" not in said.splitlines()[0], "the job is held, not its device"
+    assert "`release REQUEST`" in said
+    code, said = await house.command("release", "--request", job, "--device", DEVICE)
+    assert (code, said.startswith("taken: it goes on")) == (0, True), said
+
+    code, said = await house.command("hold", "a-typing-error")
+    assert code == 0, said
+    assert "a-typing-error is taken for a device" in said
+    code, said = await house.command("release", "--device", "a-typing-error")
+    assert (code, said.startswith("taken: the device is released")) == (0, True), said
+
+
+async def test_what_goes_on_is_told_and_drawn(busy: House) -> None:
+    house = busy
+    await submit(house, 21)
+    waits, gone = await submit(house, 22), await submit(house, 23)
+    await house.history.reaches(gone, "QUEUED")
+    [start] = await house.history.until(lambda: house.starts(DEVICE), what="one scan runs")
+    record = start["record_id"]
+    code, said = await house.command("cancel", gone)
+    assert code == 0, said
+
     code, said = await house.command("watch", "--for", "4")
     assert code == 0, said
     assert f"record {record}" in said
@@ -88,7 +125,7 @@ async def test_people_see_and_steer_the_queue(busy: House) -> None:
     drawn = await _at_a_terminal(house, "watch", "--for", "4")
     assert f"record {record}" in drawn
     assert "its device is busy" in drawn
-    assert second in drawn
+    assert waits in drawn
 
 
 async def _at_a_terminal(house: House, *arguments: str) -> str:

@@ -60,6 +60,7 @@ def test_exit_codes_are_those_of_the_interface() -> None:
         _event(S.FAILED, request_id="r2"),
         _event(S.FAILED, device_id="scanner-2"),
         _event(S.FAILED, request_id=None, record_id=5),
+        _event(S.WAITING, request_id=None, device_id=None, manager="exam manager"),
     ],
 )
 def test_events_of_others_are_passed_over(event: ScanEvent) -> None:
@@ -192,6 +193,18 @@ def test_the_worst_code_counts() -> None:
     assert worst([good]) is Exit.GOOD
     assert worst([good, failed]) is Exit.ENDED
     assert worst([good, failed, open_]) is Exit.TIMEOUT
+
+
+def test_an_answered_command_says_who_and_takes_no_state_over() -> None:
+    job = _followed()
+    job.take(_event(S.QUEUED, count=1), "r1")
+    answer = _event(
+        S.CANCELLED, event=EventKind.COMMAND_ANSWERED, command_id="c",
+        cause="taken: cancelled before its start (asked by Ada)",
+    )  # fmt: skip
+    told = job.take(answer, "r1")
+    assert told == "command answered: taken: cancelled before its start (asked by Ada)"
+    assert (job.state, job.code) == (S.QUEUED, None)
 
 
 def test_a_queued_job_has_its_place() -> None:

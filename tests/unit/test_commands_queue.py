@@ -67,8 +67,8 @@ def test_the_table_says_what_runs_what_waits_since_when_and_why() -> None:
     rows = table(some_work().devices["mri-1"], NOW_MS)
     assert [row[0] for row in rows] == ["runs", "1", "2", "held"]
     assert rows[0][1:5] == ("STARTED", "", "41", "r-1")
-    assert rows[1][5:] == ("90 s", "its device is busy (priority 5)")
-    assert rows[3][6] == "older than START_MAX_AGE"
+    assert rows[1][5:] == ("90 s", "2026-01-02T11:58:30.000Z", "its device is busy (priority 5)")
+    assert rows[3][7] == "older than START_MAX_AGE"
 
 
 def test_a_hold_says_who_and_how_it_ends() -> None:
@@ -152,9 +152,9 @@ def test_a_running_scan_has_its_percent_and_the_time_that_is_left(
     told(EventKind.STATE_CHANGED, state=S.RUNNING, record_id=41)
     told(EventKind.PROGRESS, 60, state=S.RUNNING, percent=25, record_id=41)
     (scan,) = watched.running("mri-1")
-    assert scan.remaining(NOW + timedelta(seconds=60)) == timedelta(seconds=180)
-    assert scan.remaining(NOW + timedelta(seconds=100)) == timedelta(seconds=140)
-    assert scan.remaining(NOW + timedelta(hours=1)) == timedelta(), "never less than nothing"
+    assert scan.pace.left(NOW + timedelta(seconds=60)) == timedelta(seconds=180)
+    assert scan.pace.left(NOW + timedelta(seconds=100)) == timedelta(seconds=140)
+    assert scan.pace.left(NOW + timedelta(hours=1)) == timedelta(), "never less than nothing"
     text = drawn(watched, NOW + timedelta(seconds=60))
     assert "RUNNING 25 %, record 41" in text
     assert "3:00" in text
@@ -200,7 +200,7 @@ def test_an_overdue_scan_is_shown_until_something_comes_of_it(watched: Watched, 
 def test_dead_letters_are_counted_by_cause(watched: Watched) -> None:
     headers = {wire.DEAD_TOPIC: "scan-status", wire.DEAD_CAUSE: "invalid"}
     for _ in range(3):
-        assert "scan-status" in (watched.take_letter(headers) or "")
+        assert "scan-status" in (watched.take_letter("mri-1", headers) or "")
     assert "3 invalid" in drawn(watched)
 
 
@@ -236,5 +236,7 @@ def test_nothing_that_somebody_wrote_steers_a_terminal(watched: Watched, told: T
     evil, device = "\x1b[2J\x07evil", "mri\x9b2J"
     told(EventKind.STATE_CHANGED, state=S.RUNNING, device_id=device, cause=evil)
     put(watched.work, device, "q1000-1", request_id=evil, reason=evil)
-    watched.take_letter({wire.DEAD_TOPIC: evil, wire.DEAD_CAUSE: evil, wire.DEAD_MESSAGE: evil})
+    watched.take_letter(
+        "k", {wire.DEAD_TOPIC: evil, wire.DEAD_CAUSE: evil, wire.DEAD_MESSAGE: evil}
+    )
     assert not {"\x1b", "\x07", "\x9b"} & set(drawn(watched))
