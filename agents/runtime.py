@@ -4,6 +4,7 @@ import asyncio
 import logging
 import warnings
 from collections.abc import Awaitable, Callable
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final, TypeVar
 
@@ -19,6 +20,10 @@ from agents.record.book import Book
 from agents.record.files import RecordFiles
 from agents.record.state import FileIndex, FileRow, ScanRow, WorkItem
 from agents.tools import Pool, Tools
+from agents.workflow import agent as workflow
+from agents.workflow.assembly import assemble
+from agents.workflow.state import WorkflowRow
+from agents.workflow.state import WorkItem as WorkflowItem
 from datalake import DataLake
 from managers import Managers
 from models.base import Message
@@ -48,6 +53,8 @@ TABLES: Final = (
     "scans",
     "result-files",
     "result-index",
+    "workflows",
+    "workflow-work",
     "record-work",
 )
 TICK_S: Final = 0.1
@@ -87,7 +94,9 @@ class Runtime:
         managers = open_managers()
 
         async def close() -> None:
-            await asyncio.gather(tools.files.close(), serving.close())
+            await asyncio.gather(
+                tools.files.close(), serving.close(), workflows.pool.close(), looks.close()
+            )
             await managers.close()
 
         app.after_stop = close
@@ -112,20 +121,29 @@ class Runtime:
             lake=DataLake(settings.data_lake, keep_free=settings.disk_free_mb * MIB),
             files=Pool(settings.file_tasks, fatal),
         )
-        self._device_work = OpenWork(self._table("device-work", ParkedRow))
-        self._record_work = OpenWork(self._table("record-work", WorkItem))
+        device_work = OpenWork(self._table("device-work", ParkedRow))
+        record_work = OpenWork(self._table("record-work", WorkItem))
         scans = self._table("scans", ScanRow)
         files = RecordFiles(
             self._table("result-files", FileRow), self._table("result-index", FileIndex)
         )
-        self._devices = device.DeviceAgent(
-            tools, self._table("requests", RequestRow), self._device_work
-        )
+        self._devices = device.DeviceAgent(tools, self._table("requests", RequestRow), device_work)
         self._records = record.RecordAgent(
-            Book(tools=tools, scans=scans, files=files, work=self._record_work)
+            Book(tools=tools, scans=scans, files=files, work=record_work)
         )
         self._agent("device", device.TOPICS, self._devices.handle)
         self._records_window = self._agent("record", record.TOPICS, self._records.handle)
+        workflow_work = OpenWork(self._table("workflow-work", WorkflowItem))
+        workflows = assemble(
+            tools,
+            topics,
+            self._devices.health,
+            self._table("workflows", WorkflowRow),
+            workflow_work,
+            fatal=fatal,
+        )
+        self._workflows = workflows.agent
+        self._agent("workflow", workflow.TOPICS, self._workflows.handle)
         serving = Pool(settings.file_tasks, fatal)
         served = Downloads(
             tools, scans, files, serving, lambda place: self._owned and scans.owns(place)
@@ -133,17 +151,24 @@ class Runtime:
         self._agent("downloads", downloads.TOPICS, served.handle)
         app.before_start = self._before_start
         app.on_drained = self._disowned
+        looks = Pool(2, fatal)
         self._readiness = Readiness(
             tools,
             self._devices.health,
-            owned=lambda: self._owned,
+            owned=lambda: self._owned and not app.rebalancing,
             waiting=self._devices.waiting,
             wake=self._devices.wake_parked,
+            looks=looks,
         )
         app.timer(TICK_S)(self._tick)
         app.timer(LOOK_S)(self._readiness.look)
-        self._metrics.open_work.labels("device").set_function(lambda: self._device_work.size)
-        self._metrics.open_work.labels("record").set_function(lambda: self._record_work.size)
+        self._works: list[tuple[str, OpenWork[Any], Callable[[Due], Awaitable[None]]]] = [
+            ("device", device_work, self._devices.wake),
+            ("record", record_work, self._records.wake),
+            ("workflow", workflow_work, self._workflows.wake),
+        ]
+        for name, work, _ in self._works:
+            self._metrics.open_work.labels(name).set_function(partial(getattr, work, "size"))
 
     def _table(self, name: str, model: type[RowT]) -> DurableTable[RowT]:
         table = self._app.Table(
@@ -218,6 +243,7 @@ class Runtime:
             digest=subscription_digest(self._topics),
         )
         cluster, broker_ms = await startup.run()
+        self._readiness.broker_found = True
         self._clock.observe_broker(broker_ms)
         name = f"{cluster}-{settings.app_id}-{settings.worker_id}"
         self._store = LocalStore(settings.state_dir / name)
@@ -236,6 +262,7 @@ class Runtime:
     async def _recovered(self) -> None:
         self._devices.recovered()
         self._records.recovered()
+        self._workflows.recovered()
         self._owned = self._app.owned = True
 
     def _disowned(self) -> None:
@@ -246,11 +273,7 @@ class Runtime:
         if not self._owned or self._app.rebalancing:
             return
         now = self._clock.broker_ms()
-        pairs: list[tuple[OpenWork[Any], Callable[[Due], Awaitable[None]]]] = [
-            (self._device_work, self._devices.wake),
-            (self._record_work, self._records.wake),
-        ]
-        for work, wake in pairs:
+        for _, work, wake in self._works:
             for due in work.due(now):
                 await wake(due)
         await self._readiness.tell()
@@ -268,6 +291,6 @@ def instance_id(settings: Settings, topics: Topics) -> str:
 
 def subscription_digest(topics: Topics) -> str:
     """Give ten hex digits that tell one subscription from another."""
-    logical = (*device.TOPICS, *record.TOPICS, *downloads.TOPICS)
+    logical = (*device.TOPICS, *record.TOPICS, *workflow.TOPICS, *downloads.TOPICS)
     subscribed = ",".join(sorted(topics[name] for name in logical))
     return sha256(f"{subscribed}/{topics.partitions}".encode()).hexdigest()[:10]

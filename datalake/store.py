@@ -19,7 +19,7 @@ from datalake.copying import Pace, Stored
 from datalake.dicom import DicomIdentity, identify
 from datalake.errors import FileMissing, sort_os_error
 from datalake.paths import RECORDS, check_record, open_contained, open_folder, split
-from models.errors import PoisonError, ScanHubError
+from models.errors import PoisonError, ScanHubError, TransientError
 from models.results import AnswerStatus
 from models.wire import CHUNK_SIZE
 
@@ -160,13 +160,15 @@ class DataLake:
         return await self.work_on(location, lambda fd, _: raw.inspect_raw(fd))
 
     async def free_bytes(self) -> int:
-        """Give the bytes that we may still write."""
+        """Give the bytes that we may still write; raises TransientError where we may not at all."""
 
         def ask(_: threading.Event) -> int:
             try:
                 disk = os.statvfs(self.root)
             except OSError as error:
                 raise sort_os_error(error, "the data lake") from None
+            if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
+                raise TransientError("the data lake can't be written: see its rights", sent=False)
             return disk.f_bavail * disk.f_frsize
 
         return await self._run(ask)

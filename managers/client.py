@@ -90,6 +90,8 @@ class Manager:
     name: str
     setting: str
     health: tuple[str, ...]
+    answered: int = 0
+    """How many questions the manager answered well; what is given from a cache does not count."""
 
     def __init__(
         self,
@@ -184,7 +186,9 @@ class Manager:
         ) as response:
             if response.status_code not in question.good:
                 self._refuse(response.status_code, question, token)
-            return await self._read(response, question)
+            body = await self._read(response, question)
+        self.answered += 1
+        return body
 
     async def _read(self, response: httpx.Response, question: Question) -> bytes:
         status, asked, most = response.status_code, question.asked, question.most

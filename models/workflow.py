@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from models.base import FreeText, Message, RecordId
+from models.base import FreeText, Message, RecordId, Time
 
 ShortText = Annotated[str, Field(max_length=65_536)]
 TextMap = Annotated[dict[str, ShortText], Field(max_length=256)]
@@ -45,9 +45,49 @@ class TaskCompletion(Message):
     error: FreeText | None = None
 
 
+class TaskState(StrEnum):
+    """States of a task as we run it; what goes where is in docs/workflows.md."""
+
+    PENDING = "PENDING"
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class RunState(StrEnum):
+    """States of a workflow as we run it; what goes where is in docs/workflows.md."""
+
+    WAITING = "waiting"
+    """It is to be started, and a manager that must be asked before is away."""
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REFUSED = "refused"
+    """It can't be run as it is; the reasons say why."""
+
+
+class WorkflowStatus(StrEnum):
+    """A workflow's status in a response (messages.md 4, and `cancelled`)."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
 class WorkflowResponse(Message):
-    """A workflow's state, for whoever asked."""
+    """A workflow's state: on every change, and for whoever asked.
+
+    `reasons`: why it is not running, or waits; all at once. `notes`: what a person should know
+    besides. No task's `args`: they may hold a patient's data (promise 8).
+    """
 
     workflow_id: RecordId
     status: str
     tasks: tuple[dict[str, Any], ...] = ()
+    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    at: Time | None = None

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,13 +45,8 @@ class Startup:
         said = False
         while True:
             try:
-                async with Provisioner(self.bootstrap) as provisioner:
-                    wrong = say_wrong(await provisioner.look(self.specs, make=self.make))
-                    if wrong:
-                        stop_now(f"the worker does not start: {'; '.join(wrong)}", code=1)
-                    await self._refuse_strangers(provisioner)
-                    cluster = await provisioner.cluster_id()
-                return cluster, await self._ask_time()
+                with _quiet():
+                    return await self._ask()
             except FatalError as error:
                 stop_now(str(error), code=1)
             except (OSError, TimeoutError, KafkaError) as error:
@@ -59,6 +56,15 @@ class Startup:
                     log.warning("no broker answers yet (%s): waiting", type(error).__name__)
                     said = True
                 await asyncio.sleep(1)
+
+    async def _ask(self) -> tuple[str, int]:
+        async with Provisioner(self.bootstrap) as provisioner:
+            wrong = say_wrong(await provisioner.look(self.specs, make=self.make))
+            if wrong:
+                stop_now(f"the worker does not start: {'; '.join(wrong)}", code=1)
+            await self._refuse_strangers(provisioner)
+            cluster = await provisioner.cluster_id()
+        return cluster, await self._ask_time()
 
     async def _ask_time(self) -> int:
         """Write a tombstone of a key that no row has, and take its LogAppendTime."""
@@ -90,6 +96,18 @@ class Startup:
                     code=1,
                 )
             await asyncio.sleep(1)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep aiokafka from an ERROR for each attempt to connect: one line of ours says it all."""
+    logger = logging.getLogger("aiokafka")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def say_wrong(found: list[Finding]) -> list[str]:

@@ -49,6 +49,10 @@ _RETENTION: Final = {
 _SETTINGS: Final = {
     # The age of a job is the broker's word, not the sender's (promise 9).
     wire.SCAN_JOBS: {"message.timestamp.type": "LogAppendTime"},
+    # Nor that of what leads to a job: a start that waited, or a task before it, that ended long ago.
+    wire.WORKFLOW_REQUESTS: {"message.timestamp.type": "LogAppendTime"},
+    wire.TASK_COMPLETIONS: {"message.timestamp.type": "LogAppendTime"},
+    wire.WORKFLOW_STEPS: {"message.timestamp.type": "LogAppendTime"},
 }
 
 ALL: Final = (

@@ -63,8 +63,7 @@ class WebPort(Service):
         return web.json_response({"status": "ok"})
 
     async def _ready(self, _: web.Request) -> web.Response:
-        why_not, outages = self._why_not_ready(), self._outages()
-        told = {"outages": outages} if outages else {}
+        why_not, told = self._why_not_ready(), {"outages": self._outages()}
         if why_not:
             body = {"status": "not ready", "reason": why_not, **told}
             return web.json_response(body, status=503)

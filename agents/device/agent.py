@@ -165,7 +165,7 @@ class DeviceAgent:
 
     def waiting(self) -> int:
         """Count the jobs that wait for a manager, or behind one that does."""
-        return sum(self._parking.waiting(*owner) for owner in self._work.owners())
+        return sum(self._parking.waiting_for_manager(*owner) for owner in self._work.owners())
 
     async def wake(self, due: Due) -> None:
         """Turn a parked job whose time has come into a message of its device."""

@@ -48,6 +48,13 @@ class Parking:
         """Count the jobs that wait for a device."""
         return self._work.count(partition, device_id, PARKED)
 
+    def waiting_for_manager(self, partition: int, device_id: str) -> int:
+        """Count the jobs that wait for a manager, or behind one that does; not for a busy device."""
+        first = self._work.first(partition, device_id, PARKED)
+        row = first and self._work.get(partition, device_id, first)
+        waits = row and row.state is ScanState.WAITING
+        return self.waiting(partition, device_id) if waits else 0
+
     def place(self, partition: int, row: RequestRow) -> int:
         """Give the place that a job has, or would have, in its device's queue: 1 is the next."""
         return self._work.place(partition, row.job.device_id, PARKED + row.order)

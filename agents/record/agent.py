@@ -22,6 +22,7 @@ from streams.openwork import Due, back_off_ms
 
 TOPICS = (wire.SCAN_STATUS, wire.RESULT_UPLOADS, wire.RECO_RESULTS, wire.RECORD_STEPS)
 
+ASKED: Final = (RecordStepKind.COMMAND, RecordStepKind.RECONSTRUCT, RecordStepKind.NOTICED)
 MOST_LOOKS: Final = 6
 """So often is a file looked for that was announced and is not there (a slow network file system)."""
 MOST_TELLS: Final = 3
@@ -30,6 +31,8 @@ GRACE_MS: Final = 10_000
 """After a recovery an early message waits at least so long: its record's news may be unread yet."""
 DEADLINE_GRACE_MS: Final = 2_000
 """The same for deadlines; what is unread then is waited for in any case (streams/caughtup.py)."""
+WATCH_MS: Final = 2_000
+"""A foreign worker's image is looked for at least so often: it is to be noticed within 5 s."""
 SLOW_MS: Final = 30_000
 """A foreign worker's image that is overdue is looked for so seldom."""
 
@@ -66,13 +69,8 @@ class RecordAgent:
             found = None if row is None else row.before(inbound.mark)
             await self._hear(inbound, found, step)
             return
-        if step.kind is RecordStepKind.COMMAND:
-            found = None if row is None else row.before(inbound.mark)
-            await self._commands.take(partition, found, step, inbound.mark)
-            return
-        if step.kind is RecordStepKind.NOTICED:
-            if row is not None:
-                await self._results.notice(partition, row)
+        if step.kind in ASKED:
+            await self._asked(inbound, row, step)
             return
         item = self._book.work.get(partition, record, step.name)
         if item is None or item.version != step.version:
@@ -83,6 +81,17 @@ class RecordAgent:
             await self._failed(partition, row, step.name, item, step.failure)
         elif row is not None:
             await self._done(partition, row, step, item)
+
+    async def _asked(self, inbound: Inbound, row: ScanRow | None, step: RecordStep) -> None:
+        """Do what somebody asks of a scan."""
+        partition = inbound.partition
+        if step.kind is RecordStepKind.COMMAND:
+            found = None if row is None else row.before(inbound.mark)
+            await self._commands.take(partition, found, step, inbound.mark)
+        elif step.kind is RecordStepKind.RECONSTRUCT:
+            await self._uploads.reconstruct_for(partition, row, step)
+        elif row is not None:
+            await self._results.notice(partition, row)
 
     async def _hear(self, inbound: Inbound, row: ScanRow | None, step: RecordStep) -> None:
         """Hear how far the device's aggregate is; messages that came early are handled now."""
@@ -174,6 +183,7 @@ class RecordAgent:
     ) -> None:
         settings = self._book.tools.settings
         wait = back_off_ms(item.tries, settings.retry_first_s, settings.retry_most_s)
+        wait = min(wait, WATCH_MS) if item.watch else wait
         again = {
             "tries": item.tries + 1,
             "version": item.version + 1,

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from agents.record import silence
+from agents.record import for_workflow, silence
 from agents.record.files import RecordFiles
-from agents.record.state import Original, ScanRow, WorkItem, WorkKind
+from agents.record.state import ScanRow, WorkItem, WorkKind, keep
 from agents.states import RANK
 from agents.tools import Announcement, Tools, record_key
 from models import wire
@@ -20,8 +20,6 @@ from streams.intake import is_in_place, reroute
 from streams.openwork import OpenWork
 from streams.tables import DurableTable, Write
 
-KEPT_BYTES: Final = 1_100_000
-"""Largest message that is kept in a row: any input; in base64 far below a changelog's 4 MiB."""
 MOST_EARLY: Final = 64
 """Messages kept for one record that is not known yet."""
 MOST_OPEN: Final = 20_000
@@ -134,19 +132,31 @@ class Book:
         elif stored is not None and stored.state.final and not after.state.final:
             return  # handled again with other settings, it would not end the scan: the end stands
         else:
-            await self.announce(after, announcements)
-            if frees:
-                await self._free_device(after)
+            await self._say(partition, before, after, announcements, frees=frees)
         deadline = self._set_deadline(partition, after, moved=after.state is not before.state)
         if after != stored:
             await self.write(partition, after, durable=durable or ends)
         if deadline is not None:
             await deadline.durable()
         if ends:
-            await self.announce(after, announcements)
-            if frees:
-                await self._free_device(after)
+            await self._say(partition, before, after, announcements, frees=frees)
             self.work.drop(partition, record_key(after.scan.record_id), DEADLINE)
+
+    async def _say(
+        self,
+        partition: int,
+        before: ScanRow,
+        after: ScanRow,
+        announcements: list[Announcement],
+        *,
+        frees: bool,
+    ) -> None:
+        """Announce a change, and tell the aggregates that wait for it."""
+        await self.announce(after, announcements)
+        if frees:
+            await self._free_device(after)
+        if for_workflow.is_news(before, after):
+            await for_workflow.tell(self.tools, self.files, partition, after)
 
     async def confirm(
         self,
@@ -236,11 +246,3 @@ class Book:
         dropped = self.work.drop(partition, record, name)
         if dropped is not None:
             await dropped.durable()
-
-
-def keep(inbound: Inbound) -> Original:
-    """Keep a message in a row. Raises PoisonError if it is too large for one."""
-    size = len(inbound.value or b"") + sum(len(v or b"") for _, v in inbound.headers)
-    if size > KEPT_BYTES:
-        raise PoisonError(f"the message has {size} bytes, {KEPT_BYTES} are kept", Cause.TOO_LARGE)
-    return Original.of(inbound)

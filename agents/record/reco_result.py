@@ -1,10 +1,11 @@
 """What a reconstruction worker reports: its images are copied, checked, registered (promises 7, 10)."""
 
 import asyncio
+from typing import Final
 
-from agents.record import decide
-from agents.record.book import Book, keep
-from agents.record.state import FileKind, FileRow, ScanRow, WorkItem, WorkKind
+from agents.record import decide, for_workflow
+from agents.record.book import Book
+from agents.record.state import FileKind, FileRow, ScanRow, WorkItem, WorkKind, keep
 from agents.record.storing import Storing
 from agents.record.upload_result import CONVENTIONAL, registered
 from agents.tools import Announcement, record_key
@@ -15,6 +16,8 @@ from models.steps import FoundFile
 from models.wire import Cause
 from settings import RecordsDialect
 from streams.inbound import Inbound
+
+FAILED_THERE: Final = "the reconstruction worker reported a failure"
 
 
 class RecoResults:
@@ -116,6 +119,9 @@ class RecoResults:
         await book.settle(partition, before, after, told, by=item.mark(name))
         if not late:
             await self._tell_exams(partition, after, rows[0])
+        elif after.wanted_by is not None:
+            done = ScanState.COMPLETED
+            await for_workflow.tell(book.tools, book.files, partition, after, state=done)
         await book.finish(partition, record, name)
 
     async def _tell_exams(self, partition: int, row: ScanRow, image: FileRow) -> None:
@@ -135,13 +141,16 @@ class RecoResults:
                 event=EventKind.LATE, unique=inbound.origin, fields={"state": row.state}
             )
             await self._book.announce(row, [late])
+            if row.wanted_by is not None and row.state is not ScanState.COMPLETED:
+                book, place = self._book, inbound.partition
+                failed, why = ScanState.FAILED, FAILED_THERE
+                await for_workflow.tell(book.tools, book.files, place, row, state=failed, cause=why)
             return
         # The worker's own text goes into no event: it may hold anything (promise 8).
-        cause = "the reconstruction worker reported a failure"
         gateway = self._book.tools.settings.gateway
         now = self._book.now_ms()
-        failed, moved = decide.move(row, ScanState.FAILED, now, gateway=gateway, cause=cause)
-        await self._book.settle(inbound.partition, row, failed, moved, by=inbound.mark)
+        ended, moved = decide.move(row, ScanState.FAILED, now, gateway=gateway, cause=FAILED_THERE)
+        await self._book.settle(inbound.partition, row, ended, moved, by=inbound.mark)
 
     @staticmethod
     def _check(result: RecoResult, record: str) -> None:

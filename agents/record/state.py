@@ -1,16 +1,22 @@
 """What a record's aggregate remembers: the scan, its files, and its open work."""
 
 from enum import StrEnum
+from typing import Final
 
 from pydantic import Base64Bytes, Field
 
-from models.base import FileSize, Location, Message, Sha256
+from models.base import FileSize, Location, Message, RecordId, Sha256
+from models.errors import PoisonError
 from models.events import ScanState
 from models.results import ResultFile
 from models.steps import ScanIdentity
+from models.wire import Cause
 from models.work import WorkRow
 from streams.inbound import Inbound
 from streams.openwork import SEPARATOR
+
+KEPT_BYTES: Final = 1_100_000
+"""Largest message that is kept in a row: any input; in base64 far below a changelog's 4 MiB."""
 
 
 class ScanRow(Message):
@@ -40,6 +46,10 @@ class ScanRow(Message):
     """How often it was announced as OVERDUE in its state."""
     tidied: bool = False
     """Whether a spare record of the same request was looked for, at the scan's end."""
+    wanted_by: RecordId | None = None
+    """The workflow that asked for its reconstruction, and is told of it."""
+    wanted: int | None = None
+    """The attempt that it named."""
     raw: int | None = None
     """Number of the first raw data file."""
     ended_by: str | None = None
@@ -106,8 +116,8 @@ class Original(Message):
     topic: str
     partition: int
     offset: int
-    key: Base64Bytes | None
-    value: Base64Bytes | None
+    key: Base64Bytes | None = None
+    value: Base64Bytes | None = None
     timestamp_ms: int
     headers: tuple[tuple[str, Base64Bytes | None], ...]
 
@@ -135,6 +145,14 @@ class Original(Message):
             timestamp_ms=self.timestamp_ms,
             headers=self.headers,
         )
+
+
+def keep(inbound: Inbound) -> Original:
+    """Keep a message in a row. Raises PoisonError if it is too large for one."""
+    size = len(inbound.value or b"") + sum(len(v or b"") for _, v in inbound.headers)
+    if size > KEPT_BYTES:
+        raise PoisonError(f"the message has {size} bytes, {KEPT_BYTES} are kept", Cause.TOO_LARGE)
+    return Original.of(inbound)
 
 
 class WorkItem(WorkRow):

@@ -8,9 +8,9 @@ from typing import Final
 
 import orjson
 
-from agents.record import decide
-from agents.record.book import Book, keep
-from agents.record.state import FileKind, FileRow, ScanRow, WorkItem, WorkKind
+from agents.record import decide, for_workflow
+from agents.record.book import Book, Source
+from agents.record.state import FileKind, FileRow, ScanRow, WorkItem, WorkKind, keep
 from agents.record.storing import Storing
 from agents.tools import Announcement, record_key
 from models import wire
@@ -18,7 +18,7 @@ from models.base import is_integer_id
 from models.errors import PoisonError
 from models.events import EventFile, EventKind, ScanState
 from models.results import RecoJob, ResultUpload
-from models.steps import FoundFile
+from models.steps import FoundFile, RecordStep
 from models.wire import Cause
 from settings import RecoDialect
 from streams.inbound import Inbound
@@ -98,7 +98,7 @@ class Uploads:
         }
         after = before.model_copy(update=update)
         if not file.late:
-            after, moved = await self._reconstruct(partition, after, file)
+            after, moved = await self._go_on(partition, after, file)
             announcements += moved
         await book.settle(partition, before, after, announcements, by=item.mark(name))
         await book.finish(partition, record, name)
@@ -115,6 +115,56 @@ class Uploads:
 
         self._book.tools.files.submit(f"remove/{upload.upload_id}/{upload.sha256}", remove)
 
+    async def reconstruct_for(self, partition: int, row: ScanRow | None, step: RecordStep) -> None:
+        """Reconstruct for a workflow's own task (RECONSTRUCT), now or when the raw data are here.
+
+        A scan that ended without an image keeps its state; the image that comes later is kept, and
+        the workflow hears of it.
+        """
+        book, mark = self._book, f"wanted/{step.workflow_id}/{step.attempt}"
+        if row is None:
+            await for_workflow.tell_unknown(book.tools, step)
+            return
+        wanted = row.model_copy(update={"wanted_by": step.workflow_id, "wanted": step.attempt})
+        record = record_key(row.scan.record_id)
+        file = None
+        if row.raw is not None:
+            file = book.files.by_number(partition, record, row.raw)
+        if row.state is ScanState.COMPLETED:
+            await book.write(partition, wanted, durable=True)
+            await for_workflow.tell(book.tools, book.files, partition, wanted)
+        elif row.state.final:
+            await self._once_more(partition, wanted, file)
+        elif file is None:
+            await book.write(partition, wanted, durable=True)
+        else:
+            after, moved = await self._reconstruct(partition, wanted, file)
+            await book.settle(partition, wanted, after, moved, by=mark, source=Source.PERSON)
+
+    async def _once_more(self, partition: int, row: ScanRow, file: FileRow | None) -> None:
+        """Send the raw data of a scan that failed to reconstruction again."""
+        book = self._book
+        await book.write(partition, row, durable=True)
+        upstream = book.tools.settings.reco_dialect is RecoDialect.UPSTREAM
+        if file is None or upstream:
+            # A foreign worker says nothing on Kafka, and the image of an ended scan is not looked for.
+            cause = f"the scan is {row.state}: it can't be reconstructed again"
+            failed = ScanState.FAILED
+            await for_workflow.tell(
+                book.tools, book.files, partition, row, state=failed, cause=cause
+            )
+        else:
+            await self._order(row, file, again=row.wanted)
+
+    async def _go_on(
+        self, partition: int, row: ScanRow, file: FileRow
+    ) -> tuple[ScanRow, list[Announcement]]:
+        """Go on with raw data: to reconstruction, unless a later task of its workflow does that."""
+        if for_workflow.reconstructs(row):
+            return await self._reconstruct(partition, row, file)
+        gateway = self._book.tools.settings.gateway
+        return decide.move(row, ScanState.ACQUIRED, self._book.now_ms(), gateway=gateway)
+
     async def _reconstruct(
         self, partition: int, row: ScanRow, file: FileRow
     ) -> tuple[ScanRow, list[Announcement]]:
@@ -129,6 +179,19 @@ class Uploads:
             cause = "the reconstruction worker at hand takes integer record ids only"
             row, failed = decide.move(row, ScanState.FAILED, book.now_ms(), cause=cause)
             return row, announcements + failed
+        await self._order(row, file)
+        if upstream:
+            # That worker says nothing on Kafka: its image is looked for where it puts it.
+            due_ms = book.tools.clock.broker_ms() + LOOK_MS
+            watch = WorkItem(kind=WorkKind.REGISTER, watch=True, due_ms=due_ms)
+            record = record_key(scan.record_id)
+            await book.work.put(partition, record, CONVENTIONAL, watch).durable()
+        row, moved = decide.move(row, ScanState.RECONSTRUCTING, book.now_ms())
+        return row, announcements + moved
+
+    async def _order(self, row: ScanRow, file: FileRow, *, again: int | None = None) -> None:
+        """Send a RecoJob; once more under another message-id, as consumers drop repeats."""
+        scan = row.scan
         job = RecoJob(
             record_id=scan.record_id,
             input=file.location,
@@ -138,17 +201,12 @@ class Uploads:
             size=file.size,
             output_dir=f"records/{record_key(scan.record_id)}",
         )
-        headers = standard_headers(scan.request_id, job.reco_job_id)
+        message_id = job.reco_job_id
+        if again is not None:
+            message_id = wire.make_id(job.reco_job_id, "again", again)
+        headers = standard_headers(scan.request_id, message_id)
         key = record_key(scan.record_id).encode()
-        await book.tools.outbox.deliver(wire.RECO_JOBS, key, job.to_bytes(), headers)
-        if upstream:
-            # That worker says nothing on Kafka: its image is looked for where it puts it.
-            due_ms = book.tools.clock.broker_ms() + LOOK_MS
-            watch = WorkItem(kind=WorkKind.REGISTER, watch=True, due_ms=due_ms)
-            record = record_key(scan.record_id)
-            await book.work.put(partition, record, CONVENTIONAL, watch).durable()
-        row, moved = decide.move(row, ScanState.RECONSTRUCTING, book.now_ms())
-        return row, announcements + moved
+        await self._book.tools.outbox.deliver(wire.RECO_JOBS, key, job.to_bytes(), headers)
 
 
 def registered(*files: FileRow, late: bool) -> Announcement:

@@ -104,8 +104,10 @@ async def test_a_worker_that_was_away_for_longer_than_all_limits_accuses_no_heal
     house.start_reconstruction()
     messages = house.history.messages
     await house.history.until(
-        lambda: len(messages[wire.RECO_RESULTS]) > BACKLOG
-        and len(messages[wire.RESULT_UPLOADS]) > BACKLOG + 1,
+        lambda: (
+            len(messages[wire.RECO_RESULTS]) > BACKLOG
+            and len(messages[wire.RESULT_UPLOADS]) > BACKLOG + 1
+        ),
         what="the image of the one and the data of the other are there, unread",
     )
     assert house.history.states(scanned)[-1] == "RUNNING"

@@ -170,3 +170,18 @@ async def test_jobs_wait_through_a_long_outage_and_old_ones_are_held_when_it_is_
     stages = {one: bench.row(one).stage for one in ("r-1", "r-2", "r-3")}
     assert stages == {"r-1": "HELD", "r-2": "HELD", "r-3": "READY"}
     assert bench.managers.asked.count("create") == 1, "no record for one that is too old"
+
+
+async def test_an_outage_counts_those_that_wait_for_the_manager_alone() -> None:
+    bench = Bench(scans_per_device=1)
+    for number in (1, 2, 3):
+        rest = await bench.agent.handle(bench.job(f"r-{number}", offset=number))
+        if rest is not None:
+            await rest
+    assert bench.agent.waiting() == 0, "these wait for their device"
+    bench.managers.errors["sequence"] = [TransientError("refused", sent=False)]
+    for number in (4, 5):
+        rest = await bench.agent.handle(bench.job(f"r-{number}", device="e", offset=number))
+        if rest is not None:
+            await rest
+    assert bench.agent.waiting() == 2

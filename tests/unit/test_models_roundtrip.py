@@ -184,6 +184,14 @@ MESSAGES: dict[str, st.SearchStrategy[Message]] = {
         state=maybe(st.sampled_from(events.ScanState)),
         born_ms=maybe(st.integers(0, 2**45)),
     ),
+    "WorkflowStep": st.builds(
+        steps.WorkflowStep,
+        kind=st.sampled_from(steps.WorkflowStepKind),
+        workflow_id=ID,
+        record_id=maybe(ID),
+        state=maybe(st.sampled_from(events.ScanState)),
+        version=st.integers(0, 10**6),
+    ),
     "RequestRow": st.builds(
         RequestRow,
         stage=st.sampled_from(events.ScanState),

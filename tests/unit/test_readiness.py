@@ -1,14 +1,16 @@
 """Why a worker is not ready, and what is told of outages."""
 
+import asyncio
 from typing import Any, cast
 
 import pytest
 
 from agents.device.health import Change, Health
 from agents.readiness import MIB, Readiness, announcement, sentence
-from agents.tools import Tools
-from models.errors import TransientError
+from agents.tools import Pool, Tools
+from models.errors import PoisonError, ScanHubError, TransientError
 from models.events import ScanEvent
+from models.wire import Cause
 from settings import Settings
 from streams.guard import Guard
 from streams.metrics import Metrics
@@ -18,10 +20,15 @@ from tests.unit.test_streams_fakes import FakeProducer, HandClock, make_outbox
 
 
 class Lake:
-    free: int | TransientError = 10_000 * MIB
+    free: int | ScanHubError = 10_000 * MIB
+
+    def __init__(self) -> None:
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def free_bytes(self) -> int:
-        if isinstance(self.free, TransientError):
+        await self.answers.wait()
+        if isinstance(self.free, ScanHubError):
             raise self.free
         return self.free
 
@@ -35,6 +42,8 @@ class Worker:
         self.metrics = Metrics()
         self.owned, self.draining, self.woken = True, False, 0
         self.health = Health(self.clock.monotonic)
+        self.fatal: list[BaseException] = []
+        self.looks = Pool(2, self.fatal.append)
         self.tools = Tools(
             settings=Settings(disk_free_mb=512),
             partitions=8,
@@ -55,7 +64,16 @@ class Worker:
             owned=lambda: self.owned,
             waiting=lambda: 7,
             wake=self.wake,
+            looks=self.looks,
         )
+        self.readiness.broker_found = True
+
+    async def look(self) -> None:
+        """Look, and let what was looked at answer."""
+        await self.readiness.look()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert (len(self.looks), self.fatal) == (0, [])
 
     def wake(self) -> None:
         self.woken += 1
@@ -70,7 +88,7 @@ def worker() -> Worker:
 
 
 async def test_a_worker_that_is_well_is_ready(worker: Worker) -> None:
-    await worker.readiness.look()
+    await worker.look()
     assert worker.readiness.why_not_ready() == ""
     assert worker.readiness.outages() == []
 
@@ -94,24 +112,88 @@ async def test_a_disk_that_is_nearly_full_is_the_reason_until_there_is_room(
     worker: Worker,
 ) -> None:
     worker.lake.free = 100 * MIB
-    await worker.readiness.look()
+    await worker.look()
     assert "100 MiB free" in worker.readiness.why_not_ready()
     assert worker.metrics.registry.get_sample_value("scanhub_disk_free_bytes") == 100 * MIB
     worker.lake.free = 600 * MIB
     worker.clock.move(3)
     worker.guard.beat()
-    await worker.readiness.look()
+    await worker.look()
     assert worker.readiness.why_not_ready(), "it is looked at every five seconds"
     worker.clock.move(3)
     worker.guard.beat()
-    await worker.readiness.look()
+    await worker.look()
     assert worker.readiness.why_not_ready() == ""
 
 
-async def test_a_disk_that_is_lost_is_the_reason(worker: Worker) -> None:
-    worker.lake.free = TransientError("the data lake can't be read")
+@pytest.mark.parametrize(
+    "error",
+    [TransientError("it can't be read"), PoisonError("it is no folder", Cause.PATH_REFUSED)],
+)
+async def test_a_disk_that_is_lost_is_the_reason(worker: Worker, error: ScanHubError) -> None:
+    worker.lake.free = error
+    await worker.look()
+    assert worker.readiness.why_not_ready() == str(error)
+
+
+async def test_before_a_broker_answers_that_is_the_reason(worker: Worker) -> None:
+    worker.readiness.broker_found = worker.owned = False
+    assert "no broker answers yet" in worker.readiness.why_not_ready()
+
+
+async def test_a_disk_that_hangs_is_the_reason_and_stops_nothing_else(worker: Worker) -> None:
+    manager = FakeManager()
+    manager.well = False
+    for _ in range(3):
+        await fail(worker, manager)
+    worker.lake.answers.clear()
     await worker.readiness.look()
-    assert worker.readiness.why_not_ready() == "the data lake can't be read"
+    manager.well = True
+    for _ in range(6):
+        worker.clock.move(2)
+        worker.guard.beat()
+        await worker.readiness.look()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert worker.readiness.why_not_ready() == "the data lake has not answered for 12 s"
+    assert worker.woken == 1, "a manager's return is noticed all the same"
+    worker.lake.answers.set()
+    await worker.look()
+    assert worker.readiness.why_not_ready() == ""
+
+
+async def test_a_manager_that_hangs_holds_no_timer(worker: Worker) -> None:
+    """Faust logs each run of a timer that takes longer than its interval: a flood."""
+    manager, let = FakeManager(), asyncio.Event()
+    manager.well = False
+    for _ in range(3):
+        await fail(worker, manager)
+
+    async def hangs() -> bool:
+        await let.wait()
+        return True
+
+    manager.probe = hangs  # type: ignore[method-assign]
+    worker.clock.move(1)
+    async with asyncio.timeout(5):
+        for _ in range(3):
+            await worker.readiness.look()
+    let.set()
+    await worker.look()
+    assert worker.woken == 1
+
+
+async def test_without_partitions_nobody_is_woken(worker: Worker) -> None:
+    """A row written by a worker that owns nothing would come back from the dead."""
+    manager = FakeManager()
+    manager.well = False
+    for _ in range(3):
+        await fail(worker, manager)
+    manager.well, worker.owned = True, False
+    worker.clock.move(1)
+    await worker.look()
+    assert worker.woken == 0
+    assert not worker.health.any_open
 
 
 async def fail(worker: Worker, manager: FakeManager) -> None:
@@ -140,7 +222,7 @@ async def test_an_outage_is_one_event_with_its_count_and_its_end_another(worker:
 
     manager.well = True
     worker.clock.move(1)
-    await worker.readiness.look()
+    await worker.look()
     assert worker.woken == 1
 
     async def call() -> str:
@@ -155,9 +237,9 @@ async def test_an_outage_is_one_event_with_its_count_and_its_end_another(worker:
 
 
 def test_sentences_say_what_becomes_of_the_jobs() -> None:
-    assert sentence(Change("exam manager", away=True, number=1, lasted_s=1.0)).endswith(
-        "go on by themselves"
-    )
+    began = Change("exam manager", away=True, number=1, lasted_s=1.0, why="it refuses the token")
+    assert sentence(began).endswith("go on by themselves")
+    assert "(it refuses the token)" in sentence(began)
     assert "after 30 s" in sentence(Change("exam manager", away=False, number=1, lasted_s=30.2))
 
 

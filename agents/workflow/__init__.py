@@ -1,0 +1,1 @@
+"""The workflow's aggregate: which task comes next, and how far each is."""
