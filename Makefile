@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-chaos lint format bench-smoke chaos lock clean
+.PHONY: help demo demo-queue demo-workflow test test-chaos lint format bench-smoke chaos lock clean
 # Someone else's packages must not be found before those of .venv.
 unexport PYTHONPATH PYTHONHOME
 # `make PYTHON=/path/to/python3` picks the Python that .venv is made with.
@@ -21,10 +21,16 @@ printf -- '-- %s: %d s\n' '$(1)' "$$((SECONDS - start))"; exit $$code
 endef
 
 help: ## List these targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Six scans on two simulated scanners through a real Kafka, to a picture.
 	@$(RUN) -m sandbox.demo $(ARGS)
+
+demo-queue: $(READY) ## A scanner's queue on a bad day: urgent, cancelled, switched off, UNKNOWN (2 min).
+	@$(RUN) -m sandbox.demo_queue $(ARGS)
+
+demo-workflow: $(READY) ## Two workflows run themselves; one fails and is resumed (1 min).
+	@$(RUN) -m sandbox.demo_workflow $(ARGS)
 
 # Two files at a time: most of a test is waiting.
 PYTEST := $(RUN) -m pytest -n 2 --dist loadfile

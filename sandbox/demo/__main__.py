@@ -6,14 +6,13 @@ Exit code 0 only if every image came through Kafka and matches what was scanned.
 import argparse
 import sys
 import time
-from pathlib import Path
 from typing import Final
 
-from aiokafka.errors import KafkaError
 from rich.console import Console
 
 from sandbox.demo.bus import Bus
-from sandbox.demo.folders import FolderError, Folders, folders
+from sandbox.demo.edge import add_folders, plain, run_demo
+from sandbox.demo.folders import Folders
 from sandbox.demo.image import Checked, WrongImageError, check_image
 from sandbox.demo.parts import Parts
 from sandbox.demo.picture import draw
@@ -22,33 +21,16 @@ from sandbox.demo.report import memory_line, print_tables, summary
 from sandbox.demo.run import Run
 from sandbox.demo.scan import Scan
 from sandbox.demo.show import showing
-from sandbox.demo.stopping import Interrupted, Interruptible
+from sandbox.demo.stopping import Interruptible
 from sandbox.demo.usage import usage_of
-from sandbox.kafka import KafkaFailedError, KafkaUnavailableError
-from sandbox.processes import ProcessFailedError
 
-_PLAIN_WIDTH: Final = 120  # without a terminal there is no width to fit
 _MOST: Final = 24  # devices or jobs: all run on this machine
 _LIMIT_S: Final = 60.0
 
 
 def main() -> int:
     """Run the demo and give its exit code."""
-    given = _parser().parse_args()
-    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
-    try:
-        with Interruptible() as signals, folders(given.out, keep=given.keep) as where:
-            return _demo(given, where, console, signals)
-    except Interrupted as interrupted:
-        print("stopped: nothing is left running", file=sys.stderr)
-        return interrupted.exit_code
-    except (KafkaUnavailableError, KafkaFailedError, ProcessFailedError, FolderError) as error:
-        print(f"demo: {error}", file=sys.stderr)
-    except OSError as error:
-        print(f"demo: {error.filename or type(error).__name__}: {error.strerror}", file=sys.stderr)
-    except KafkaError as error:
-        print(f"demo: Kafka: {type(error).__name__}", file=sys.stderr)
-    return 1
+    return run_demo("demo", _parser().parse_args(), _demo)
 
 
 def _demo(
@@ -57,10 +39,7 @@ def _demo(
     began = time.monotonic()
     plan = make_plan(given.devices, given.jobs)
     scans = [Scan(planned) for planned in plan]
-
-    def say(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-
+    say = plain(console)
     with Parts(where.work, where.logs, say) as parts:
         parts.start(
             sorted({planned.device_id for planned in plan}),
@@ -116,15 +95,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m sandbox.demo",
         description="Scan six phantoms on two simulated scanners, and check every image.",
     )
-    parser.add_argument(
-        "--out", type=Path, default=Path("out/demo"), help="for the picture and the logs"
-    )
+    add_folders(parser, "out/demo", "the picture and the logs")
     parser.add_argument("--devices", type=_count, default=2, help="simulated scanners")
     parser.add_argument("--jobs", type=_count, default=6, help="scans in all")
     parser.add_argument("--scan-seconds", type=float, default=2.0, help="how long each scan takes")
-    parser.add_argument(
-        "--keep", action="store_true", help="keep broker data, tables and files in OUT/work"
-    )
     return parser
 
 

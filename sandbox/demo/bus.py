@@ -1,6 +1,7 @@
 """Kafka as the demo uses it: plain aiokafka, no code of the processor's."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
@@ -22,7 +23,8 @@ Headers = dict[str, bytes]
 class Bus:
     """Sends jobs and requests, and reads what happens."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, topics: Sequence[str] = _READ) -> None:
+        self._topics = topics
         self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
         # Idempotent: a retry inside of the client makes no second message.
         self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
@@ -34,7 +36,7 @@ class Bus:
             # Assigned, not subscribed: no group, so nothing to wait for and nothing to leave.
             self._consumer.assign([
                 TopicPartition(topic, partition)
-                for topic in _READ
+                for topic in self._topics
                 for partition in await self._producer.partitions_for(topic)
             ])  # fmt: skip
         except BaseException:

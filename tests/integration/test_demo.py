@@ -1,68 +1,26 @@
 """The demo as a newcomer runs it: a program of its own, looked at from outside."""
 
-import os
 import re
 import signal
-import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from sandbox.kafka import EmbeddedKafka
+from tests.integration.demos import LIMIT_S, processes_of, running
 
-ROOT = Path(__file__).resolve().parents[2]
+DEMO = "sandbox.demo"
 EVENT = re.compile(r"^\d\d:\d\d:\d\d +mri-\d +job \d+ .*ACCEPTED")
 
 
-@contextmanager
-def demo(out: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Run the demo without a terminal; it and all that it started have `out`'s mark."""
-    temporary = out.parent / "tmp"
-    temporary.mkdir()
-    process = subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-m", "sandbox.demo", "--out", str(out)],
-        cwd=ROOT,
-        env=os.environ | {"TMPDIR": str(temporary)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    guard = threading.Timer(110, process.kill)  # else a demo that hangs would hang the test too
-    guard.start()
-    try:
-        yield process
-    finally:
-        guard.cancel()
-        process.kill()  # what it started is tethered to it
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def processes_of(mark: Path) -> list[str]:
-    """Give the command lines of all processes that were told of a folder."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            told = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        if str(mark).encode() in told:
-            found.append(f"{folder.name}: {(folder / 'cmdline').read_bytes()!r}")
-    return found
-
-
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(LIMIT_S + 40)
 def test_every_image_comes_through_kafka_and_matches(kafka: EmbeddedKafka, tmp_path: Path) -> None:
     assert kafka.running  # skipped where no broker can run
     out = tmp_path / "out"
-    with demo(out) as process:
-        text, _ = process.communicate(timeout=100)
+    with running(DEMO, out) as process:
+        text, _ = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, text
     lines = text.splitlines()
     assert lines[-1].startswith("6 of 6 scans completed, all images match their phantoms"), text
@@ -86,13 +44,13 @@ def test_every_image_comes_through_kafka_and_matches(kafka: EmbeddedKafka, tmp_p
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only /proc shows what is left running")
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(LIMIT_S + 40)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle_leaves_nothing(
     kafka: EmbeddedKafka, tmp_path: Path, number: signal.Signals
 ) -> None:
     assert kafka.running
-    with demo(tmp_path / "out") as process:
+    with running(DEMO, tmp_path / "out") as process:
         assert process.stdout is not None
         seen = []
         for line in process.stdout:
@@ -103,7 +61,7 @@ def test_a_signal_in_the_middle_leaves_nothing(
             pytest.fail("".join(seen))
         assert processes_of(tmp_path)  # so that an empty list below means something
         process.send_signal(number)
-        rest, _ = process.communicate(timeout=20)
+        rest, _ = process.communicate(timeout=40)
         assert process.returncode == 128 + number, rest
         assert rest.splitlines()[-1] == "stopped: nothing is left running"
         assert processes_of(tmp_path) == []
