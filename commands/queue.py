@@ -2,6 +2,7 @@
 
 import json as jsonlib
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +13,7 @@ from commands.kafka import connect
 from commands.show import at_terminal, printable, show_table
 from commands.work import DeviceWork, Entry, Work, read_work
 from models.base import canonical, rfc3339
+from models.events import ScanState
 from models.work import AT_DEVICE, HELD, PARKED
 
 HEAD: Final = ("place", "state", "job", "record", "request", "for", "since", "why")
@@ -22,6 +24,7 @@ UNLIMITED: Final = (
 HELD_ADVICE: Final = (
     "  held: a person decides; `release REQUEST` lets a job go on, `cancel REQUEST` ends it"
 )
+BEGUN: Final = (ScanState.STARTING, ScanState.STARTED, ScanState.UNKNOWN)
 KINDS: Final = {AT_DEVICE: "running", PARKED: "waiting", HELD: "held"}
 
 
@@ -67,10 +70,21 @@ def show_device(name: str, work: DeviceWork, now_ms: int) -> None:
             [row[:SINCE] + row[SINCE + 1 :] for row in rows], HEAD[:SINCE] + HEAD[SINCE + 1 :]
         )
     else:
-        for row in rows:
-            print(printable("  " + "  ".join(cell or "-" for cell in row)))
+        for line in plain_table(rows):
+            print(printable(line))
     if work.held:
         print(HELD_ADVICE)
+
+
+def plain_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay rows out in columns under their heads; none where there are no rows."""
+    whole = [HEAD, *([cell or "-" for cell in row] for row in rows)] if rows else []
+    widths = [max(len(row[at]) for row in whole) for at in range(len(HEAD))] if whole else []
+    return [
+        "  "
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in whole
+    ]
 
 
 class Place(NamedTuple):
@@ -100,7 +114,10 @@ def place_of(work: Work, device: str, entry: Entry) -> Place:
 
 def headline(name: str, work: DeviceWork, now_ms: int) -> str:
     """Say in one line how a device stands."""
-    parts = [f"{len(work.running)} running", f"{len(work.waiting)} waiting"]
+    begun = sum(entry.row.state in BEGUN for entry in work.running)
+    parts = [f"{begun} running", f"{len(work.waiting)} waiting"]
+    if len(work.running) > begun:
+        parts.insert(1, f"{len(work.running) - begun} on its way to it")
     if work.held:
         parts.append(f"{len(work.held)} held")
     text = f"{name}: {', '.join(parts)}"
@@ -112,7 +129,10 @@ def headline(name: str, work: DeviceWork, now_ms: int) -> str:
 
 def table(work: DeviceWork, now_ms: int) -> list[tuple[str, ...]]:
     """Give the rows that are shown: running, waiting with their places, held."""
-    rows = [_row("runs", entry, now_ms) for entry in work.running]
+    rows = [
+        _row("runs" if entry.row.state in BEGUN else "next", entry, now_ms)
+        for entry in work.running
+    ]
     rows += [_row(str(place), entry, now_ms) for place, entry in enumerate(work.waiting, start=1)]
     return rows + [_row("held", entry, now_ms) for entry in work.held]
 

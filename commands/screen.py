@@ -133,6 +133,14 @@ def _notes(watched: Watched, now: datetime) -> list[Text]:
         _text(f"OVERDUE {scan.device} {_which(scan)}: {scan.overdue}", "yellow")
         for scan in watched.overdue()
     ]
+    notes += [
+        _text(
+            f"UNKNOWN {scan.device} {_which(scan)}: look at the scanner, then `confirm"
+            f" {scan.record or 'RECORD'} started` or `not-started`",
+            "yellow",
+        )
+        for scan in watched.unknown()
+    ]
     if watched.letters:
         counts = ", ".join(f"{n} {cause}" for cause, n in watched.letters.most_common())
         notes.append(_text(f"dead letters: {counts} (`dead-letters list`)"))

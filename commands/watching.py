@@ -132,6 +132,10 @@ class Watched:
         """Give the scans that are at a scanner."""
         return [scan for one in self.devices() if one.name == device for scan in one.scans]
 
+    def unknown(self) -> list[Scan]:
+        """Give the scans of which nobody knows whether they were started."""
+        return [scan for scan in self.scans.values() if scan.state is S.UNKNOWN]
+
     def overdue(self) -> list[Scan]:
         """Give the scans that are overdue."""
         return [scan for scan in self.scans.values() if scan.overdue]

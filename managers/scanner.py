@@ -7,6 +7,7 @@ error before the first byte does. httpx's own transport, whose errors are right 
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import httpx
@@ -17,6 +18,10 @@ from models.errors import PermanentError, TransientError
 
 IPS_MOST: Final = 4
 """Addresses of one name that are tried, as long as no byte was sent; they share the time."""
+
+PEEK_S: Final = 1.5
+"""How long a device that was away may take to accept a connection before it counts as away."""
+HTTP_PORT: Final = 80
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,8000}[\x21-\x7e])?")
@@ -87,6 +92,21 @@ class Scanner:
             for ip in ips
         ]
         self._judge(await self._first_that_takes(requests, deadline))
+
+    async def take_connection(self, address: Address) -> None:
+        """See that a device that was away takes connections again; sends nothing.
+
+        Raises TransientError (sent=False) if it does not, PermanentError for a forbidden address.
+        """
+        limit_s = min(PEEK_S, connect_s(self._timeout_s))
+        ips = (await resolve(address, self._networks, timeout_s=limit_s))[:IPS_MOST]
+        for ip in ips:
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(limit_s / len(ips)):
+                    _, writer = await asyncio.open_connection(str(ip), address.port or HTTP_PORT)
+                writer.close()
+                return
+        raise TransientError("no connection to the device was made", sent=False)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -81,6 +81,8 @@ class Failure(Message):
     sentence: str
     cause: Cause | None = None
     again: bool = False
+    counts: bool = True
+    """False: nobody was reached at all, so it says nothing of this work."""
 
 
 class RecordStep(Message):

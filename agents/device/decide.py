@@ -25,7 +25,7 @@ The first failure is not counted as a fault, as nothing is known of the others t
 
 UNKNOWN_ADVICE: Final = (
     "Look at the scanner. It is not started again by itself: the scanner's next status settles it,"
-    " or a person does (started or not started)."
+    " or a person does (`confirm RECORD started`, `confirm RECORD not-started`)."
 )
 HELD_ADVICE: Final = "Nothing starts late by itself: a person releases or cancels it."
 TOO_OLD: Final = "older than START_MAX_AGE"

@@ -82,7 +82,7 @@ class TaskPoster:
             await self._ending.retry(partition, row, "the device did not answer a moment ago")
             return
         try:
-            address = await tools.managers.devices.device_location_request(device_id)
+            address = await self._reach(row)
             body = await self._body(inbound, row)
         except TransientError as error:
             await self._ending.retry(partition, row, str(error), error)
@@ -125,6 +125,22 @@ class TaskPoster:
         if outcome.state is ScanState.READY:
             tools.managers.devices.forget(device_id)
         await self._settle(partition, row, outcome)
+
+    async def _reach(self, row: RequestRow) -> Address:
+        """Give the device's address; of one that was away only once it takes connections again.
+
+        Each intent is announced; of a device that is off for an hour nobody wants hundreds.
+        """
+        device_id, managers = row.job.device_id, self._tools.managers
+        address = await managers.devices.device_location_request(device_id)
+        if row.starts:
+            try:
+                await managers.scanner.take_connection(address)
+            except TransientError:
+                self._breaker.failed(device_id)
+                managers.devices.forget(device_id)
+                raise
+        return address
 
     async def _post(
         self, address: Address, body: bytes, headers: dict[str, str]

@@ -27,6 +27,8 @@ MOST_LOOKS: Final = 6
 """So often is a file looked for that was announced and is not there (a slow network file system)."""
 MOST_TELLS: Final = 3
 """So often is the exam manager told of an image; it answers 500 for ever in the UUID era."""
+TELL_WAIT: Final = 4
+"""Between these, in longest back-offs: 20 s and 40 s as set by default."""
 GRACE_MS: Final = 10_000
 """After a recovery an early message waits at least so long: its record's news may be unread yet."""
 DEADLINE_GRACE_MS: Final = 2_000
@@ -155,9 +157,14 @@ class RecordAgent:
         if item.watch and row.state.final:
             await book.finish(partition, record, name)
             return
-        if failure.again and not (bounded and item.tries + 1 >= most):
-            slow = item.watch and row.overdue
-            await self._later(partition, record, name, item, SLOW_MS if slow else 0)
+        counted = item.counted + failure.counts
+        if failure.again and not (bounded and counted >= most):
+            slow = SLOW_MS if item.watch and row.overdue else 0
+            if item.kind is WorkKind.TELL:
+                # Few tries, and an outage of a minute must not use them up.
+                slow = int(counted * TELL_WAIT * book.tools.settings.retry_most_s * 1000)
+            counting = item.model_copy(update={"counted": counted})
+            await self._later(partition, record, name, counting, slow)
             if item.tries == 0 and not item.watch:
                 await book.announce(row, [_told(EventKind.RETRYING, name, failure)])
             return

@@ -163,6 +163,8 @@ class WorkItem(WorkRow):
     files: tuple[ResultFile, ...] = ()
     reco_job_id: str | None = None
     tries: int = 0
+    counted: int = 0
+    """How many of these count against it: where nobody was reached they do not."""
     watch: bool = False
     """For REGISTER: a foreign worker says nothing; its file is looked for until it is there."""
     second: bool = False

@@ -72,7 +72,7 @@ class Storing:
             cause = None if item.watch else Cause.FILE_REFUSED
             failure = Failure(sentence=str(error), cause=cause, again=True)
         except TransientError as error:
-            failure = Failure(sentence=str(error), again=True)
+            failure = Failure(sentence=str(error), again=True, counts=error.sent)
         except ScanHubError as error:
             failure = Failure(sentence=str(error), cause=Cause.FILE_REFUSED)
         told = item.kind in (WorkKind.TELL, WorkKind.TIDY)

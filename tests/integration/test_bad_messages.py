@@ -84,13 +84,13 @@ async def test_a_message_of_nothing_at_all_is_a_dead_letter(house: House) -> Non
 async def test_a_header_name_that_is_no_text_stops_nothing(house: House) -> None:
     """One is moved to its partition, one becomes a dead letter: both keep the name, escaped."""
     mark, first, last = (uuid4().hex for _ in range(3))
-    hold = {"command": "HOLD", "device_id": "mri-1"}
+    stop = {"command": "STOP", "device_id": "mri-1"}
     odd: dict[bytes, bytes | None] = {b"caf\xe9": b"\xff", b"mark": mark.encode()}
     async with AIOKafkaProducer(bootstrap_servers=house.kafka.bootstrap) as foreign:
         records: list[odd_headers.Record] = [
-            (None, json.dumps({**hold, "command_id": first}).encode(), odd),
+            (None, json.dumps({**stop, "command_id": first}).encode(), odd),
             (b"mri-1", b'{"command": "EXPLODE"}', odd),
-            (b"mri-1", json.dumps({**hold, "command_id": last}).encode(), {}),
+            (b"mri-1", json.dumps({**stop, "command_id": last}).encode(), {}),
         ]
         await odd_headers.send(foreign, house.prefix + wire.SCAN_COMMANDS, 0, records)
 

@@ -85,6 +85,10 @@ class FakeManagers:
         self._note("create")
         return record
 
+    async def take_connection(self, _: Any) -> None:
+        if self.errors.get("connect"):
+            self._note("connect")
+
     async def post_device_task(self, _: Any, body: bytes, *, headers: dict[str, str]) -> None:
         json.loads(body)
         self.headers = headers

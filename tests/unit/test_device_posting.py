@@ -89,3 +89,23 @@ async def test_a_worker_that_may_be_a_zombie_posts_nothing() -> None:
     with pytest.raises(Death):
         await bench.agent.handle(bench.task())
     assert "START" not in bench.managers.asked
+
+
+async def test_a_device_that_stays_away_gets_no_second_intent() -> None:
+    """Each intent is two events: one that is switched off for an hour would flood everybody."""
+    bench = Bench()
+    bench.managers.errors["START"] = [TransientError("refused", sent=False)]
+    bench.managers.errors["connect"] = [TransientError("refused", sent=False)] * 5
+    await bench.agent.handle(bench.job())
+    await bench.agent.handle(bench.task())
+    assert bench.row().starts == 1
+    for _ in range(5):
+        bench.clock.move(60)
+        await bench.wake_due()
+        await bench.agent.handle(bench.task())
+    assert bench.row().starts == 1
+    assert bench.managers.asked.count("connect") == 5
+    bench.clock.move(60)
+    await bench.wake_due()
+    await bench.agent.handle(bench.task())
+    assert (bench.row().starts, bench.row().stage) == (2, "STARTED")
