@@ -11,6 +11,7 @@ from managers import Sequence
 from models.errors import TransientError
 from models.events import EventKind
 from models.managers import Record
+from settings import RecordsDialect
 from streams.tables import Write
 
 
@@ -51,8 +52,11 @@ class Enricher:
     async def find_or_make(self, row: RequestRow, *, fresh: bool) -> Record:
         """Make the record; if it may have been begun before, look for it first and adopt it.
 
+        Where the exam manager keeps no records, the job's id, which is its task's, is the record's.
         Raises TransientError, PermanentError; LeftError where the worker stops.
         """
+        if self._tools.settings.records is RecordsDialect.TASK:
+            return Record(id=row.job.job_id)
         exams = self._tools.managers.exams
         if not fresh:
             self._tools.go_on()

@@ -35,7 +35,7 @@ DEADLINE_GRACE_MS: Final = 2_000
 """The same for deadlines; what is unread then is waited for in any case (streams/caughtup.py)."""
 WATCH_MS: Final = 2_000
 """A foreign worker's image is looked for at least so often: it is to be noticed within 5 s."""
-SLOW_MS: Final = 30_000
+SLOW_MS: Final = 4_000
 """A foreign worker's image that is overdue is looked for so seldom."""
 
 

@@ -15,6 +15,7 @@ from models.errors import PoisonError
 from models.events import ScanState
 from models.steps import DeviceStep, DeviceStepKind
 from models.wire import Cause
+from settings import RecordsDialect
 from streams.inbound import Inbound
 from streams.intake import is_in_place, reroute
 from streams.openwork import OpenWork
@@ -221,7 +222,8 @@ class Book:
 
     async def write(self, partition: int, row: ScanRow, *, durable: bool) -> None:
         """Write a scan's row."""
-        if row.state.final and row.creations > 1 and not row.tidied:
+        records = self.tools.settings.records is not RecordsDialect.TASK
+        if records and row.state.final and row.creations > 1 and not row.tidied:
             row = row.model_copy(update={"tidied": True})
             tidy = WorkItem(kind=WorkKind.TIDY, due_ms=self.tools.clock.broker_ms())
             await self.work.put(partition, record_key(row.scan.record_id), "tidy", tidy).durable()

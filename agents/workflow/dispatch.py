@@ -10,6 +10,7 @@ from models import wire
 from models.base import canonical
 from models.errors import PermanentError, TransientError
 from models.steps import RecordStep, RecordStepKind
+from settings import RecordsDialect
 from streams.outbox import standard_headers
 
 CERTIFIED: Final = "certified"
@@ -49,6 +50,9 @@ class Dispatcher:
 
     async def _to_device(self, row: WorkflowRow, task: TaskRow) -> None:
         job = writing.scan_job(row.id, task)
+        if task.attempt > 1 and self._tools.settings.records is RecordsDialect.TASK:
+            # The job's id is the record's, and a record that is at its end never goes back.
+            job = job.model_copy(update={"job_id": writing.attempt_id(task)})
         # As old as what led to it: what waited for too long is HELD there, for a person (promise 9).
         born = (wire.REROUTED_TIME, str(task.born_ms).encode())
         headers = [*self._headers(row, task, "scan-job"), born]

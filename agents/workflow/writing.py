@@ -29,6 +29,11 @@ def request_id(workflow_id: RecordId, task: TaskRow) -> str:
     return wire.make_id(canonical(workflow_id), f"task/{task.key}", task.attempt)
 
 
+def attempt_id(task: TaskRow) -> str:
+    """Give the record's id of a later attempt where tasks' ids are records' ids."""
+    return wire.make_id(task.key, "attempt", task.attempt)
+
+
 def scan_job(workflow_id: RecordId, task: TaskRow) -> ScanJob:
     """Write a device's task as a scan job. Raises PermanentError with all that is wrong with it."""
     job, problems = try_scan_job(workflow_id, task)

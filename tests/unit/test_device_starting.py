@@ -238,3 +238,14 @@ async def test_commands_are_answered_and_no_emergency_stop_is_promised() -> None
     assert "emergency" in (answer.advice or "")
     assert "asked by Anna Muster" in (answer.cause or ""), "who asked, and when, is in the event"
     assert answer.command_id == "c"
+
+
+async def test_where_the_exam_manager_keeps_no_records_the_tasks_id_is_the_records() -> None:
+    task = "7d2e9a52-0d8c-4a58-9c11-6f2f7f0a1c55"
+    bench = Bench(records="task")
+    await bench.agent.handle(bench.job(id=task, task_id=task))
+    await bench.agent.handle(bench.task())
+    assert bench.row().record_id == task
+    assert bench.row().stage is ScanState.STARTED
+    assert not {"create", "list"} & set(bench.managers.asked)
+    assert bench.producer.on(wire.RECORD_STEPS)[0].key == task.encode()
