@@ -233,6 +233,6 @@ async def test_a_foreign_workers_image_is_looked_for_slowly_once_it_is_overdue()
         left = of.open(WorkKind.REGISTER)
         return (left[0].due_ms or 0) - of.clock.now_ms if left else -1
 
-    assert await missed() == 30_000
+    assert await missed() == 4_000
     await of.agent.handle(of.command("CANCEL"))
     assert await missed() == -1, "it ends with the scan"
