@@ -17,6 +17,7 @@ from commands.status import add_status
 from commands.submit import add_submit
 from commands.topics import add_topics
 from commands.watch import add_watch
+from commands.workflow import add_workflow
 from settings import Settings
 from streams.topics import Topics
 
@@ -35,6 +36,7 @@ def add_commands(
         add_people,
         add_queue,
         add_watch,
+        add_workflow,
         add_doctor,
         add_dead_letters,
     ):

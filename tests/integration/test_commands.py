@@ -58,3 +58,27 @@ async def test_topics_are_checked(house: House) -> None:
     code, said = await house.command("topics", "--check", SCANHUB_PARTITIONS="5")
     assert code == 1
     assert "4 partitions, 5 are set" in said
+
+
+async def test_a_workflow_that_can_not_be_run_has_its_exit_code_and_every_reason(
+    house: House,
+) -> None:
+    nobodys, mine, task = (str(uuid4()) for _ in range(3))
+    code, said = await house.command("workflow", nobodys)
+    assert (code, "no such workflow" in said) == (3, True), said
+    code, said = await house.command("workflow", nobodys, "--start", "--watch")
+    assert code == 3, said
+
+    place, args = {"device": "nobody"}, {"sequence_id": "0" * 24}
+    row = {"id": task, "workflow_id": mine, "type": "DEVICE_TASK", "destinations": place}
+    await house.seed(workflows=[{"id": mine}], tasks=[{**row, "args": args}])
+    code, said = await house.command("workflow", mine, "--start", "--watch")
+    assert code == 1, said
+    assert "state     failed" in said
+    assert "no such device" in said
+    assert "no such sequence" in said
+    code, said = await house.command("workflow", mine, "--json")
+    assert code == 0, said
+    assert json.loads(said)["status"] == "failed"
+    code, said = await house.command("workflow", mine, "--cancel")
+    assert code == 1, said

@@ -40,7 +40,7 @@ STORY = (
 def test_both_workflows_run_to_their_ends(kafka: EmbeddedKafka, tmp_path: Path) -> None:
     assert kafka.running  # skipped where no broker can run
     out = tmp_path / "out"
-    with running(DEMO, out, "--scan-seconds=3") as process:
+    with running(DEMO, out, "--scan-seconds=1") as process:
         text, _ = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, text
     lines = text.splitlines()
