@@ -29,6 +29,8 @@ R = RunState
 T = TaskState
 
 CANCELLED: Final = "cancelled by a person"
+WAITS: Final = "it waits: "
+GIVEN_UP: Final = "the resume that waited was cancelled"
 
 
 class Moment(NamedTuple):
@@ -59,7 +61,7 @@ def waits(row: WorkflowRow | None, workflow_id: RecordId, why: str, when: Moment
     """Let a workflow wait for a manager that is away; one that ended stays as it is meanwhile."""
     before = row or WorkflowRow(id=workflow_id, state=R.WAITING)
     state = before.state if before.state in (R.FAILED, R.CANCELLED) else R.WAITING
-    update = {"state": state, "reasons": (f"it waits: {why}",), "told": None}
+    update = {"state": state, "reasons": (f"{WAITS}{why}",), "told": None}
     return _changed(before, _taken(before.model_copy(update=update), when.mark), when)
 
 
@@ -83,6 +85,13 @@ def cancels(row: WorkflowRow, when: Moment) -> WorkflowRow:
 
     A scan under way is told, and decides itself; a service can't be told, its task is over for us.
     """
+    if (
+        row.state in (R.FAILED, R.CANCELLED)
+        and row.reasons[:1]
+        and row.reasons[0].startswith(WAITS)
+    ):
+        given_up = {"reasons": (GIVEN_UP,)}
+        return _changed(row, _taken(row.model_copy(update=given_up), when.mark), when)
     if row.state not in (R.WAITING, R.RUNNING):
         return row
     acts = []

@@ -140,6 +140,20 @@ async def test_a_start_that_waits_can_be_cancelled() -> None:
     assert not bench.items.rows
 
 
+async def test_a_resume_that_waits_can_be_cancelled_and_does_not_seem_to_wait_for_ever() -> None:
+    bench = WorkflowBench()
+    await bench.start()
+    await bench.scan(ScanState.FAILED)
+    bench.exams.errors["workflow"] = [TransientError("away", sent=False) for _ in range(99)]
+    waits = await bench.ask("resume_workflow")
+    assert waits.reasons[0].startswith("it waits")
+    answer = await bench.ask("cancel_workflow")
+    assert (answer.status, answer.reasons) == ("failed", ("the resume that waited was cancelled",))
+    bench.exams.errors.clear()
+    await bench.pass_time(30)
+    assert len(bench.jobs()) == 1
+
+
 async def test_a_failed_task_ends_the_run_and_resume_goes_on_from_it() -> None:
     bench = WorkflowBench()
     await bench.start()
