@@ -33,11 +33,11 @@ demo-workflow: $(READY) ## Two workflows run themselves; one fails and is resume
 	@$(RUN) -m sandbox.demo_workflow $(ARGS)
 
 # Two files at a time: most of a test is waiting.
-PYTEST := $(RUN) -m pytest -n 2 --dist loadfile
-CHAOS_TESTS = $(call timed,chaos,$(PYTEST) tests/chaos)
+PYTEST = $(RUN) -m pytest --dist loadfile
+CHAOS_TESTS = $(call timed,chaos,$(PYTEST) -n 2 tests/chaos)
 
 test: lint ## Check style and types, then run all tests, with a real broker; chaos last (9 min).
-	$(call timed,tests,$(PYTEST) --ignore tests/chaos $(ARGS))
+	$(call timed,tests,$(PYTEST) -n 3 --ignore tests/chaos $(ARGS))
 	@# Alone: its faults are timed, and other tests beside it would be faults as well.
 	$(CHAOS_TESTS)
 

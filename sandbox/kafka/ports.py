@@ -7,9 +7,11 @@ the system said that they are free. And a socket that is bound and not listening
 the port; Java, which sets SO_REUSEADDR as we do, may still listen on it (Linux).
 """
 
+import errno
 import random
 import socket
 import sys
+import time
 from contextlib import suppress
 from typing import Final
 
@@ -18,6 +20,7 @@ from sandbox.kafka.properties import HOST
 
 _BELOW: Final = range(20_000, 32_000)  # Linux hands out 32768 and above
 _TRIES: Final = 50
+_LEAVES_S: Final = 5.0
 
 
 def free_ports(count: int) -> list[int]:
@@ -48,7 +51,7 @@ class HeldPorts:
             return
         for port in self._ports:
             try:
-                self._sockets.append(_bound(port))
+                self._sockets.append(_bound_soon(port))
             except OSError as error:
                 self.release()
                 raise KafkaFailedError(f"port {port} is taken ({error.strerror})") from error
@@ -59,6 +62,21 @@ class HeldPorts:
         """Give the ports back."""
         while self._sockets:
             self._sockets.pop().close()
+
+
+def _bound_soon(port: int) -> socket.socket:
+    """Bind a port; one of a broker that was just killed is free a moment later.
+
+    Linux lets go of a dying process's memory before its sockets, so it looks gone while it listens.
+    """
+    until = time.monotonic() + _LEAVES_S
+    while True:
+        try:
+            return _bound(port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > until:
+                raise
+        time.sleep(0.05)
 
 
 def _bound(port: int) -> socket.socket:

@@ -74,7 +74,7 @@ async def _plant_everywhere(house: House, record: int) -> None:
                              "error": NAME}, str(record)),
         (wire.RESULT_REQUESTS, {"request_id": "r1", "record_id": record, "what": NAME}, str(record)),
         (wire.SCAN_COMMANDS, {"command_id": "c1", "command": "STOP", "device_id": device,
-                              "reason": NAME, "by": NAME}, device),
+                              "reason": NAME, "by": "ada"}, device),
         (wire.SCAN_COMMANDS, {"command": NAME}, device),
     ]  # fmt: skip
     for topic, value, key in inputs:

@@ -51,9 +51,10 @@ async def test_people_see_and_steer_the_queue(busy: House) -> None:
     assert code == 0, said
     lines = said.splitlines()
     assert lines[0] == f"{DEVICE}: 1 running, 2 waiting"
-    assert record in lines[1]
-    assert running in lines[1]
-    assert [first in lines[2], second in lines[3]] == [True, True]
+    assert lines[1].split()[:3] == ["place", "state", "job"]
+    assert record in lines[2]
+    assert running in lines[2]
+    assert [first in lines[3], second in lines[4]] == [True, True]
     code, said = await house.command("queue", "--json")
     assert [one["request_id"] for one in json.loads(said)["waiting"]] == [first, second]
 
