@@ -20,6 +20,10 @@ ADVICE: Final = {
     S.ACQUIRED: "Look at the reconstruction worker. Cancel the scan when no image will come.",
     S.RECONSTRUCTING: "Look at the reconstruction worker. Cancel the scan when no image will come.",
 }
+BY_WORKFLOW: Final = (
+    "Its workflow has a task of its own for the reconstruction: look at the workflow, resume it, or"
+    " cancel the scan."
+)
 WHOLE: Final = 100
 
 
@@ -71,9 +75,13 @@ def overdue(row: ScanRow, limit: float) -> tuple[ScanRow, Announcement]:
         fields={
             "state": row.state,
             "cause": f"{missing} for {limit:g} s",
-            "advice": ADVICE[row.state],
+            "advice": BY_WORKFLOW if _waits_for_workflow(row) else ADVICE[row.state],
             "count": count,
             "attempt": row.attempt,
         },
     )
     return row.model_copy(update={"overdue": True, "overdues": count}), told
+
+
+def _waits_for_workflow(row: ScanRow) -> bool:
+    return row.state is S.ACQUIRED and row.scan.reconstruct is False

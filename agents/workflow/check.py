@@ -130,6 +130,8 @@ def _task(given: Task, mine: TaskRow | None, rules: Rules, *, graph: bool) -> Ta
         inputs=tuple(canonical(one) for one in given.input_task_ids or ()) if graph else None,
         state=T.COMPLETED if done else T.PENDING,
         attempt=mine.attempt if mine is not None else 0,
+        # A message that ended an earlier attempt may come again, and ends no other.
+        ended_by=mine.ended_by if mine is not None else (),
         record_id=record,
         artifacts=dict(artifacts),
     )

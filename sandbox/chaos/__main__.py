@@ -13,19 +13,27 @@ import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from sandbox.chaos.checker import check, tell
+from sandbox.chaos.checker import SIDE_BY_SIDE, check, tell
 from sandbox.chaos.disk import Disk
 from sandbox.chaos.figures import figures
+from sandbox.chaos.flows import phase
+from sandbox.chaos.history import History
 from sandbox.chaos.plan import Fault, Kind, from_json
 from sandbox.chaos.report import write_report
 from sandbox.chaos.run import JOBS_A_MINUTE, WORKERS, Options, run
 
 _APP: Final = "faust_app"
 LONG_FUZZ: Final = 20_000
+LONG_WORKFLOWS: Final = 500
 LONG_MINUTES: Final = 20
+CROWDED: Final = 20
+"""Devices that have workflows side by side."""
+ERAS: Final = ("integer", "uuid")
+"""Of the exam manager, by the seed: even ones have no workflows under faults, odd ones have."""
 _SHOWN: Final = 5
 """So many violations of each rule are printed; all of them stand in violations.txt."""
 
@@ -35,7 +43,8 @@ def main() -> None:
     given = _parser().parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that the broker is away is the plan
     folder = (given.out / f"seed-{given.seed}").absolute()
-    Disk(folder / "lake").unmount()
+    for town in (folder, folder / "workflows"):
+        Disk(town / "lake").unmount()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     began = time.monotonic()
@@ -44,6 +53,7 @@ def main() -> None:
         print(f"[{time.monotonic() - began:6.1f} s] {text}", flush=True)
 
     seconds = given.minutes * 60
+    workflows = _share(given.minutes, LONG_WORKFLOWS, 50, given.workflows)
     options = Options(
         seed=given.seed,
         seconds=seconds,
@@ -57,16 +67,22 @@ def main() -> None:
         quiet_s=given.quiet,
         settle_s=given.settle,
         restart=given.restart,
-        fuzz=_fuzz(given.minutes) if given.fuzz is None else given.fuzz,
+        era=given.era or ERAS[given.seed % 2],
+        fuzz=_share(given.minutes, LONG_FUZZ, 1_500, given.fuzz),
     )
     try:
         history = asyncio.run(run(options, say))
+        crowd = asyncio.run(_crowd(given, folder, say)) if workflows else None
     except Exception as error:  # noqa: BLE001 - whatever it is, it is no verdict on the processor
         traceback.print_exception(error)
         print("chaos: the run could not be made", file=sys.stderr)
         sys.exit(2)
     violations = check(history)
     told = [tell(history, violation) for violation in violations]
+    if crowd is not None:
+        more = check(crowd, SIDE_BY_SIDE)
+        told += [tell(crowd, violation) for violation in more]
+        violations += more
     (folder / "violations.txt").write_text("\n\n".join(told))
     shown: Counter[str] = Counter()
     for violation, text in zip(violations, told, strict=True):
@@ -77,7 +93,7 @@ def main() -> None:
         "seed": given.seed,
         "minutes": given.minutes,
         "command": f"make chaos SEED={given.seed} MINUTES={given.minutes:g}",
-        "figures": figures(history, violations),
+        "figures": figures(history, violations, crowd),
     }
     if given.app == _APP and given.plan is None:  # others are trials, and no page tells of them
         page = json.dumps(result, indent=1) + "\n"
@@ -88,9 +104,22 @@ def main() -> None:
     sys.exit(1 if violations else 0)
 
 
-def _fuzz(minutes: float) -> int:
-    """Give how many random messages follow a run: 20,000 a long one, fewer a trial."""
-    return min(LONG_FUZZ, max(1_500, round(LONG_FUZZ * minutes / LONG_MINUTES)))
+async def _crowd(given: argparse.Namespace, folder: Path, say: Callable[[str], None]) -> History:
+    options = phase.Options(
+        seed=given.seed,
+        folder=folder / "workflows",
+        count=_share(given.minutes, LONG_WORKFLOWS, 50, given.workflows),
+        devices=CROWDED,
+        app=given.app,
+    )
+    return await phase.side_by_side(options, say)
+
+
+def _share(minutes: float, long: int, least: int, given: int | None) -> int:
+    """Give how many there are of what follows a run: all after a long one, fewer after a trial."""
+    if given is not None:
+        return given
+    return min(long, max(least, round(long * minutes / LONG_MINUTES)))
 
 
 def _summary(seed: int, found: dict[str, object], violations: int, folder: Path) -> str:
@@ -135,6 +164,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--fuzz", type=int, help="random messages that follow (0: none; the minutes say how many)"
+    )
+    parser.add_argument(
+        "--workflows", type=int, help="that follow side by side (0: none; the minutes say how many)"
+    )
+    parser.add_argument(
+        "--era", choices=ERAS, help="of the exam manager; by default uuid for odd seeds"
     )
     parser.add_argument("--devices", type=int, choices=range(1, 9), default=4)
     parser.add_argument("--workers", type=int, choices=(1, 2), default=2)

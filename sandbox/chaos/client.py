@@ -37,7 +37,7 @@ class Client:
                 "log_level": 0,
             }
         )
-        self._sending: set[asyncio.Task[None]] = set()
+        self._sending: set[asyncio.Task[bool]] = set()
         self._poller: asyncio.Task[None] | None = None
         self.acknowledged = 0
 
@@ -62,11 +62,15 @@ class Client:
             await asyncio.sleep(max(0.0, began + order.t - time.monotonic()))
             self.send(order.post)
 
-    def send(self, post: Post) -> None:
-        """Send one message, in the background; what one sender sends to one key stays in order."""
+    def send(self, post: Post) -> "asyncio.Task[bool]":
+        """Send one message, in the background; what one sender sends to one key stays in order.
+
+        The task tells whether Kafka acknowledged it.
+        """
         task = asyncio.create_task(self._send(post))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
+        return task
 
     async def settle(self) -> int:
         """Wait until everything sent is acknowledged or given up; gives how many are neither."""
@@ -74,7 +78,7 @@ class Client:
             await asyncio.wait(list(self._sending), timeout=_PATIENCE_S)
         return len(self._sending)
 
-    async def _send(self, post: Post) -> None:
+    async def _send(self, post: Post) -> bool:
         headers = [(MARK, post.mark.encode())]
         if post.request_id is not None:
             headers.append((wire.REQUEST_ID, post.request_id.encode()))
@@ -92,9 +96,10 @@ class Client:
         except (KafkaError, TimeoutError, RuntimeError) as error:
             # Nobody promised anything for it; whether it is in the topic is seen there.
             self._diary.note("not-acknowledged", error=type(error).__name__, **told)
-            return
+            return False
         self.acknowledged += 1
         self._diary.note("acknowledged", partition=partition, offset=offset, **told)
+        return True
 
     async def _deliver(self, post: Post, headers: list[tuple[str, bytes]]) -> tuple[int, int]:
         topic, value = self._prefix + post.topic, post.value

@@ -43,6 +43,7 @@ def read_history(
         starts=starts,
         asked=asked,
         records=records_made(folder / "exams.jsonl"),
+        managed=managed(folder / "exams.jsonl"),
         files=hashes(folder / "lake"),
     )
 
@@ -73,6 +74,12 @@ def records_made(path: Path) -> list[dict[str, Any]]:
             row = change["row"]
             made.setdefault(canonical(row["id"]), row)
     return list(made.values())
+
+
+def managed(path: Path) -> list[dict[str, Any]]:
+    """Give every change of a workflow or a task at the exam manager, in order."""
+    wanted = ("workflows", "tasks")
+    return [one for one in lines(path) if one.get("table") in wanted and one["row"] is not None]
 
 
 def hashes(lake: Path) -> dict[str, str]:

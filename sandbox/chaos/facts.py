@@ -130,6 +130,12 @@ class Command:
         return [one for one in self.answers if str(one.fields.get("cause")).startswith("taken")]
 
 
+def is_asked(message: Message) -> bool:
+    """Tell whether a command is the operator's, or a workflow's that was cancelled."""
+    by_workflow = not message.mark and str(message.json.get("by")).startswith("workflow ")
+    return by_workflow or message.mark.startswith(COMMAND_MARK)
+
+
 def partition_of(key: bytes, partitions: int) -> int:
     """Give the partition where a key belongs."""
     return int((murmur2(key) & 0x7FFFFFFF) % partitions)

@@ -13,8 +13,10 @@ from sandbox.chaos.rules import records
 from sandbox.chaos.rules.violation import Violation
 
 
-def figures(history: History, violations: Sequence[Violation]) -> dict[str, Any]:
-    """Give all figures, ready for JSON."""
+def figures(
+    history: History, violations: Sequence[Violation], crowd: History | None = None
+) -> dict[str, Any]:
+    """Give all figures, ready for JSON; `crowd` is what was seen of workflows side by side."""
     last = {key: history.changes[key][-1] for key in history.jobs if key in history.changes}
     events = history.of(wire.SCAN_EVENTS)
     failed = Counter(
@@ -58,6 +60,8 @@ def figures(history: History, violations: Sequence[Violation]) -> dict[str, Any]
         "SIGTERM to end": _spread(
             [float(x["seconds"]) for x in history.runner if x["what"] == "termed"]
         ),
+        "workflows": _workflows(history),
+        "side by side": _side_by_side(crowd),
         "fuzz": _fuzz(history.fuzzed),
         "violations": dict(Counter(violation.rule for violation in violations)),
     }
@@ -67,6 +71,31 @@ def _ever(history: History, state: S) -> int:
     return sum(
         any(event.state == state for event in changes) for changes in history.changes.values()
     )
+
+
+def _workflows(history: History) -> dict[str, Any]:
+    """Count how workflows ended, what was asked of them, and how often their tasks went out."""
+    several = history.flow_facts.values()
+    requests = [message.json["type"] for facts in several for message in facts.requests]
+    return {
+        "count": len(several),
+        "ends": dict(Counter(str(facts.last["status"]) for facts in several).most_common()),
+        "requests": dict(Counter(requests).most_common()),
+        "attempts": sum(int(task.get("attempt") or 0) for facts in several for task in facts.tasks),
+    }
+
+
+def _side_by_side(crowd: History | None) -> dict[str, Any]:
+    if crowd is None:
+        return {"count": 0}
+    took = [float(line["seconds"]) for line in crowd.runner if line["what"] == "at-rest"]
+    return {
+        **_workflows(crowd),
+        "devices": len({facts.flow.device for facts in crowd.flow_facts.values()}),
+        "seconds": took[-1] if took else 0.0,
+        "ever UNKNOWN": _ever(crowd, S.UNKNOWN),
+        "kills": sum(line["what"] == "kill" for line in crowd.runner),
+    }
 
 
 def _fuzz(fuzzed: Fuzzed | None) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from models.base import canonical
 from models.events import ScanState
 from models.scan import ScanJob
 from sandbox.chaos.facts import (
-    COMMAND_MARK,
     Command,
     Event,
     Job,
@@ -20,8 +19,11 @@ from sandbox.chaos.facts import (
     Line,
     Message,
     Told,
+    is_asked,
     partition_of,
 )
+from sandbox.chaos.flows.facts import Facts, gather
+from sandbox.chaos.flows.plan import Flow
 from sandbox.chaos.fuzz.outcome import Fuzzed
 
 
@@ -48,6 +50,10 @@ class History:
     """What workers answered after their last restart when asked for a record's state."""
     questions: Sequence[str] = ()
     """The records that were asked for."""
+    managed: Sequence[Line] = ()
+    """Changes of workflows and tasks at the exam manager, in order."""
+    flows: Sequence[Flow] = ()
+    """The workflows that were asked for."""
     fuzzed: Fuzzed | None = None
     """What became of the random messages."""
 
@@ -64,6 +70,11 @@ class History:
             event = Event(ms=message.ms, place=(message.partition, message.offset), fields=fields)
             unique.setdefault(fields["event_id"], event)
         return sorted(unique.values(), key=lambda event: (event.ms, event.place))
+
+    @cached_property
+    def flow_facts(self) -> dict[str, Facts]:
+        """What all parties saw of each workflow, by its id."""
+        return gather(self.flows, self.messages)
 
     @cached_property
     def jobs(self) -> dict[Key, Job]:
@@ -120,7 +131,7 @@ class History:
 
     @cached_property
     def commands(self) -> dict[str, Command]:
-        """The operator's commands, by id."""
+        """The operator's commands, and those of workflows that were cancelled, by id."""
         answers: dict[str, list[Event]] = {}
         for message in self.of(wire.SCAN_EVENTS):
             fields = message.json
@@ -131,7 +142,7 @@ class History:
                 answers.setdefault(str(fields.get("command_id")), []).append(event)
         sent: dict[str, tuple[int, Line]] = {}
         for message in self.of(wire.SCAN_COMMANDS):
-            if message.mark.startswith(COMMAND_MARK):
+            if is_asked(message):
                 before, _ = sent.get(message.json["command_id"], (message.ms, {}))
                 sent[message.json["command_id"]] = (min(message.ms, before), message.json)
         return {

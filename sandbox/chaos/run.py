@@ -4,19 +4,20 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Final
 
-from models.events import FINAL
 from sandbox.chaos.acts import make_acts
 from sandbox.chaos.client import Client
 from sandbox.chaos.collect import keep_messages, lines, read_history
 from sandbox.chaos.diary import Diary
 from sandbox.chaos.faults import Faults
+from sandbox.chaos.flows.asker import Asker
+from sandbox.chaos.flows.plan import Flow, make_flows, rows
+from sandbox.chaos.flows.service import Service
 from sandbox.chaos.fuzz.inputs import make_inputs
 from sandbox.chaos.fuzz.outcome import Fuzzed
 from sandbox.chaos.fuzz.phase import fuzz
@@ -24,18 +25,19 @@ from sandbox.chaos.history import History
 from sandbox.chaos.person import Person
 from sandbox.chaos.plan import Fault, Kind, make_plan, to_json
 from sandbox.chaos.rules.scans import ENDS
+from sandbox.chaos.settle import Open, settle, watching
 from sandbox.chaos.topics import ask_states, read_all
-from sandbox.chaos.town import GROUP, MANAGERS, PARTITIONS, PREFIX, Town
+from sandbox.chaos.town import GROUP, MANAGERS, PARTITIONS, PREFIX, Era, Town
 from sandbox.chaos.traffic import Order, make_traffic
 from sandbox.chaos.watch import Watch
 
 WORKERS: Final = ("w1", "w2")
 EXTRA: Final = "w3"
 JOBS_A_MINUTE: Final = 105
+JOBS_A_FLOW: Final = 12
+"""With UUIDs a workflow comes with so many scan jobs."""
 FAULTS_A_MINUTE: Final = 2.5
 _SAMPLE: Final = 200
-_REST_S: Final = 3.0
-"""So long nothing may change after the last end: what comes late would change it again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,8 @@ class Options:
     quiet_s: float = 30.0
     settle_s: float = 240.0
     restart: bool = True
+    era: Era = "integer"
+    """How the exam manager keeps records. With UUIDs there are workflows too."""
     fuzz: int = 0
     """So many random messages follow at the end, when all else was read in."""
 
@@ -64,24 +68,31 @@ Say = Callable[[str], None]
 
 async def run(options: Options, say: Say) -> History:
     """Run it; gives what all parties saw."""
-    orders = make_traffic(options.seed, options.seconds, options.jobs, list(options.devices))
+    uuids, devices = options.era == "uuid", list(options.devices)
+    orders = make_traffic(options.seed, options.seconds, options.jobs, devices, uuids=uuids)
+    count = options.jobs // JOBS_A_FLOW if uuids else 0
+    flows = make_flows(options.seed, options.seconds, count, devices)
     names = (*options.workers, EXTRA)
     async with Town(
-        options.folder, app=options.app, workers=names, devices=options.devices
+        options.folder, app=options.app, workers=names, devices=devices, era=options.era
     ) as town:
         began = time.monotonic()
         await town.furnish(options.workers)
+        await town.seed(rows(flows, PREFIX))
         plan = options.plan if options.plan is not None else _plan(options, town)
         (options.folder / "plan.json").write_text(to_json(plan))
         took = time.monotonic() - began
-        say(f"ready after {took:.0f} s: {len(orders)} messages and {len(plan)} faults to come")
+        say(
+            f"ready after {took:.0f} s: {len(orders)} messages, {len(flows)} workflows and"
+            f" {len(plan)} faults to come"
+        )
         if town.disk.why_not and Kind.DISK_FULL in options.kinds:
             say(f"{Kind.DISK_FULL} is left out: {town.disk.why_not}")
-        await _load(options, town, orders, plan, say)
+        await _load(options, town, say, orders=orders, flows=flows, plan=plan)
         if options.restart:
             await _restart(options, town)
-            async with _watching(town) as watch:  # what only waited for a restart comes now
-                took, waited_for = await _settle(options, watch)
+            async with watching(town) as watch:  # what only waited for a restart comes now
+                took, waited_for = await _settle(options, watch, lambda: ())
             say(f"all workers are started anew; at rest after {took:.0f} s{waited_for}")
         history = read_history(
             options.folder,
@@ -90,6 +101,7 @@ async def run(options: Options, say: Say) -> History:
             devices=options.devices,
             messages=await read_all(town.kafka.bootstrap, PREFIX, PARTITIONS),
         )
+        history = replace(history, flows=flows)
         keep_messages(options.folder / "messages.jsonl", history.messages)
         say(f"{len(history.messages)} messages read")
         if options.restart:
@@ -130,21 +142,32 @@ def _plan(options: Options, town: Town) -> tuple[Fault, ...]:
 
 
 async def _load(
-    options: Options, town: Town, orders: Sequence[Order], plan: Sequence[Fault], say: Say
+    options: Options,
+    town: Town,
+    say: Say,
+    *,
+    orders: Sequence[Order],
+    flows: Sequence[Flow],
+    plan: Sequence[Fault],
 ) -> None:
     """Send, command and strike side by side, make all well, and wait until all has come to rest."""
     diary = Diary(options.folder / "client.jsonl")
     acts = make_acts(options.seed, options.seconds, options.devices)
     try:
-        async with _watching(town) as watch:
+        async with watching(town) as watch:
             async with Client(town.kafka.bootstrap, PREFIX, diary) as client:
                 person = Person(options.seed, client, watch, town.started)
                 faults = Faults(town, person)
-                minding = asyncio.create_task(person.mind())
+                place = (town.kafka.bootstrap, PREFIX, PARTITIONS)
+                service = Service(place, options.seed, flows, client)
+                asker = Asker(flows, client, watch)
+                minds = (person.mind(), asker.mind(), service.run())
+                minding = [asyncio.create_task(mind) for mind in minds]
                 async with asyncio.TaskGroup() as group:
                     group.create_task(client.run(orders))
                     group.create_task(faults.run(plan))
                     group.create_task(person.act(acts))
+                    group.create_task(asker.run())
                     telling = asyncio.create_task(_tell(watch, client, say))
                 telling.cancel()
                 await faults.make_well()
@@ -156,26 +179,14 @@ async def _load(
                 for device in options.devices:
                     person.release(device)
                 person.hurry = True
-                took, waited_for = await _settle(options, watch)
-                minding.cancel()
+                took, waited_for = await _settle(options, watch, asker.open)
+                for mind in minding:
+                    mind.cancel()
                 await client.settle()
             town.diary.note("at-rest", seconds=took)
             say(f"at rest after {took:.0f} s, {watch.events} events{waited_for}")
     finally:
         diary.close()
-
-
-@asynccontextmanager
-async def _watching(town: Town) -> AsyncIterator[Watch]:
-    """Follow events and dead letters from their start, until the block is left."""
-    watch = Watch(town.kafka.bootstrap, PREFIX, PARTITIONS)
-    watching = asyncio.create_task(watch.run())
-    try:
-        yield watch
-    finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
 
 
 async def _tell(watch: Watch, client: Client, say: Say) -> None:
@@ -187,29 +198,9 @@ async def _tell(watch: Watch, client: Client, say: Say) -> None:
         say(f"{at:4.0f} s: {client.acknowledged} acknowledged, {ends} ended")
 
 
-async def _settle(options: Options, watch: Watch) -> tuple[float, str]:
-    """Wait until all has an end and nothing comes any more; gives how long, and what has none."""
-    began = time.monotonic()
-    watch.changed_at = began
-    acknowledged = {
-        str(line["mark"])
-        for line in lines(options.folder / "client.jsonl")
-        if line["what"] == "acknowledged"
-    }
-    bad = {mark.encode() for mark in acknowledged if mark.startswith("bad-")}
-    good = sum(mark.startswith("good-") and not mark.endswith("-repeat") for mark in acknowledged)
-    jobs, letters = good, len(bad)
-    while True:
-        states = watch.states()
-        jobs = max(good - len(states), 0) + sum(state not in FINAL for state in states)
-        letters = len(bad - watch.dead)
-        enough = options.quiet_s if jobs or letters else _REST_S
-        until = min(watch.changed_at + enough, began + options.settle_s)
-        if (left := until - time.monotonic()) <= 0:
-            break
-        await watch.change(left)
-    missing = f"; {jobs} jobs without an end, {letters} letters missing" if jobs or letters else ""
-    return round(time.monotonic() - began, 1), missing
+async def _settle(options: Options, watch: Watch, flows: Open) -> tuple[float, str]:
+    quiet_s, most_s = options.quiet_s, options.settle_s
+    return await settle(options.folder, watch, flows, quiet_s=quiet_s, most_s=most_s)
 
 
 async def _restart(options: Options, town: Town) -> None:

@@ -33,11 +33,22 @@ class Seen:
     """When it was last announced as OVERDUE."""
     releases: int = 0
     """How often a person released it."""
+    workflow: str | None = None
+    """The workflow whose task it is."""
 
     @property
     def overdue(self) -> bool:
         """Whether it was announced as OVERDUE, and nothing happened since."""
         return self.overdue_ms >= max(self.ms, self.heard_ms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What was last answered of a workflow: its status, and its tasks' in their order."""
+
+    status: str
+    tasks: tuple[str, ...]
+    offset: int
 
 
 def duty(seen: Seen, now_ms: float, *, taken: bool, roll: float, hurry: bool) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Reading topics as an outsider does: to their present end, or as they grow."""
 
+import json
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -9,14 +10,16 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
 from models import wire
+from models.base import is_integer_id
 from sandbox.chaos.facts import DEVICE_WORK, Message
 
 READ: Final = (
     wire.SCAN_JOBS, wire.SCAN_COMMANDS, wire.DEVICE_TASKS, wire.SCAN_STATUS, wire.RESULT_UPLOADS,
     wire.RECO_RESULTS, wire.DEVICE_STEPS, wire.RECORD_STEPS, wire.RECO_JOBS, wire.SCAN_EVENTS,
-    wire.DEAD_LETTERS, DEVICE_WORK,
+    wire.DEAD_LETTERS, wire.WORKFLOW_REQUESTS, wire.TASK_EVENTS, wire.TASK_COMPLETIONS,
+    wire.WORKFLOW_RESPONSES, DEVICE_WORK,
 )  # fmt: skip
-"""All topics in which a scan can leave a trace."""
+"""All topics in which a scan or a workflow can leave a trace."""
 _READ_S: Final = 120
 
 
@@ -98,11 +101,11 @@ async def ask_states(
             while wanted - answers.keys() and time.monotonic() < deadline:
                 if time.monotonic() >= again:
                     for record in sorted(wanted - answers.keys()):
-                        value = (
-                            f'{{"request_id":"state-{record}","record_id":{record},"what":"state"}}'
-                        )
+                        number = int(record) if is_integer_id(record) else record
+                        asked = {"request_id": f"state-{record}", "record_id": number}
+                        value = json.dumps({**asked, "what": "state"}).encode()
                         await producer.send(
-                            prefix + wire.RESULT_REQUESTS, value.encode(), key=record.encode()
+                            prefix + wire.RESULT_REQUESTS, value, key=record.encode()
                         )
                     again = time.monotonic() + wait_s / 3
                 for message in await batch(consumer, prefix):

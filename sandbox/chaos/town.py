@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import httpx
 
@@ -25,6 +25,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 PARTITIONS: Final = 4
 PREFIX: Final = "chaos."
 GROUP: Final = f"{PREFIX}app"
+Era = Literal["integer", "uuid"]
+"""How the exam manager keeps records; workflows need UUIDs, as their tasks are the scans' jobs."""
 MANAGERS: Final = ("exam", "device", "sequence")
 _SEQUENCE_FILE: Final = "# Pulseq sequence file\n\n[DEFINITIONS]\nMatrix 32 32\n"
 _ANSWER_S: Final = 30.0
@@ -34,13 +36,24 @@ class Town:
     """All processes of a run; each link between a worker and the broker has a proxy of its own."""
 
     def __init__(
-        self, folder: Path, *, app: str, workers: Sequence[str], devices: Sequence[str]
+        self,
+        folder: Path,
+        *,
+        app: str,
+        workers: Sequence[str],
+        devices: Sequence[str],
+        era: Era = "integer",
+        settings: Mapping[str, str] = SETTINGS,
+        scan_s: float = SCAN_S,
     ) -> None:
         self.folder = folder
         self.diary = Diary(folder / "runner.jsonl")
         self.disk = Disk(folder / "lake")
         self.devices = tuple(devices)
         self._app = app
+        self._era = era
+        self._scan_s = scan_s
+        self._settings = {**settings, "SCANHUB_RECORDS": era}
         self._doors = dict(zip(workers, free_ports(len(workers)), strict=True))
         self.kafka = EmbeddedKafka(folder / "kafka", proxies=tuple(self._doors.values()))
         self.workers = {name: Worker(name, self._start_worker, self.diary) for name in workers}
@@ -76,7 +89,7 @@ class Town:
             )  # fmt: skip
             self.links[name] = Remote(int((await _told(process))["control"]))
         managers = self._module(
-            "managers", "sandbox.managers", "--any-job",
+            "managers", "sandbox.managers", "--any-job", "--era", self._era,
             "--log", self.folder / "managers.jsonl", "--state", self.folder / "exams.jsonl",
         )  # fmt: skip
         await asyncio.to_thread(self.kafka.start)
@@ -93,7 +106,7 @@ class Town:
         scanners = {
             device: self._module(
                 f"device-{device}", "sandbox.device", *clients,
-                "--id", device, "--scan-seconds", str(SCAN_S),
+                "--id", device, "--scan-seconds", str(self._scan_s),
                 "--log", self.folder / f"starts-{device}.jsonl",
                 "--requests", self.folder / f"requests-{device}.jsonl",
             )
@@ -105,7 +118,7 @@ class Town:
             self._controls[device] = told["control"]["device"]
             seeds.append({"id": device, "ip_address": told["ip_address"]})
         sequence = {"_id": SEQUENCE_ID, "file": _SEQUENCE_FILE}
-        await self._post("manager-exam", "seed", {"devices": seeds, "sequences": [sequence]})
+        await self.seed({"devices": seeds, "sequences": [sequence]})
         # One that checks fencing tokens, as a careful device does; the others do not.
         await self.knobs(self.devices[0], {})
         async with asyncio.timeout(60):
@@ -115,6 +128,10 @@ class Town:
             "reconstruction", "sandbox.reconstruction", *clients, "--group", f"{PREFIX}reco"
         )
         await _told(reconstruction)
+
+    async def seed(self, rows: Mapping[str, Any]) -> None:
+        """Let the managers know something."""
+        await self._post("manager-exam", "seed", rows)
 
     async def knobs(self, service: str, knobs: Mapping[str, Any]) -> None:
         """Set the faults of a manager (`manager-exam`) or a device; with none it is well again."""
@@ -148,7 +165,7 @@ class Town:
             "SCANHUB_STATE_DIR": str(self.folder / "state"),
             "SCANHUB_DATA_LAKE": str(self.disk.folder),
             "SCANHUB_WEB_PORT": "0",
-            **SETTINGS,
+            **self._settings,
             "SCANHUB_PARTITIONS": str(PARTITIONS),
             "SEQUENCE_MANAGER_URI": self._services["sequence"],
             "EXAM_MANAGER_URI": self._services["exam"],

@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
+from uuid import UUID
 
 from models import wire
 
@@ -17,14 +18,14 @@ SEQUENCE_ID: Final = "65a1b2c3d4e5f60718293a4b"
 NO_RECORD: Final = 900_000_000
 """From here on nobody has records: what names one of these is of an unknown record."""
 
-_LIMITS: Final = {
+LIMITS: Final = {
     "patient_height": 178.25,
     "patient_weight": 74.125,
     "Gender": "FEMALE",
     "patient_age": 41,
 }
 _PRIORITIES: Final = (0,) * 16 + (1, 7, 1000, -3)
-_PARAMETERS: Final = {
+PARAMETERS: Final = {
     "fov": {"X": 220.0, "Y": 220.0, "Z": 5.0},
     "fov_offset": {"X": 0.0, "Y": -12.5, "Z": 30.0},
 }
@@ -82,6 +83,8 @@ class Order:
     device: str
     request_id: str | None
     priority: int = 0
+    uuids: bool = False
+    """Whether jobs have UUIDs, as the exam manager of their era."""
 
     @property
     def mark(self) -> str:
@@ -114,7 +117,9 @@ class Order:
         )
 
 
-def make_traffic(seed: int, seconds: float, jobs: int, devices: list[str]) -> tuple[Order, ...]:
+def make_traffic(
+    seed: int, seconds: float, jobs: int, devices: list[str], *, uuids: bool = False
+) -> tuple[Order, ...]:
     """Give all messages of a run by time: `jobs` good ones, and what else there is beside them."""
     dice = random.Random(f"{seed}/traffic")  # noqa: S311 - no secret, and must repeat
     orders: list[Order] = []
@@ -130,6 +135,7 @@ def make_traffic(seed: int, seconds: float, jobs: int, devices: list[str]) -> tu
             device=device,
             request_id=f"chaos-{seed}-{number:05d}" if named else None,
             priority=dice.choice(_PRIORITIES),
+            uuids=uuids,
         )
         orders.append(job)
         if named:
@@ -186,15 +192,15 @@ def body(order: Order) -> bytes | None:
         return _json({"record_id": NO_RECORD + order.number, "status_percent": 50})
     if order.form is Form.BAD_UPLOAD:
         return _json({"record_id": NO_RECORD + order.number, "upload_id": "u", "size": -1})
-    limits = dict(_LIMITS)
+    limits = dict(LIMITS)
     if order.form is Form.METRES:
         limits["patient_height"] = 1.78
     job: dict[str, Any] = {
-        "id": order.number + 1,
+        "id": str(UUID(int=order.number + 1)) if order.uuids else order.number + 1,
         "sequence_id": SEQUENCE_ID,
         "device_id": order.device,
         "acquisition_limits": limits,
-        "sequence_parameters": _PARAMETERS,
+        "sequence_parameters": PARAMETERS,
     }
     if order.form is Form.NO_SEQUENCE:
         del job["sequence_id"]

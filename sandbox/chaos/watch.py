@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from models import wire
 from models.events import EventKind, ScanState
 from sandbox.chaos.facts import Message
-from sandbox.chaos.seen import Seen
+from sandbox.chaos.seen import Answer, Seen
 from sandbox.chaos.topics import batch, reader
 from sandbox.chaos.traffic import MARK
 
@@ -19,6 +19,9 @@ _MOVES: Final = frozenset({
     EventKind.CONFLICT,
 })  # fmt: skip
 """What tells that something moves; who waits in vain is OVERDUE again and again."""
+
+_HELD: Final = "taken: it is held"
+"""How the answer to a command begins that holds a job."""
 
 
 class Watch:
@@ -30,6 +33,8 @@ class Watch:
         """How far each scan is, by (device, request id)."""
         self.answered: set[str] = set()
         """Ids of the commands that were answered."""
+        self.flows: dict[str, Answer] = {}
+        """The last answer of each workflow."""
         self.dead: set[bytes] = set()
         """Marks of the dead letters seen."""
         self.events = 0
@@ -40,7 +45,7 @@ class Watch:
     async def run(self) -> None:
         """Follow for ever."""
         bootstrap, prefix, partitions = self._from
-        topics = (wire.SCAN_EVENTS, wire.DEAD_LETTERS)
+        topics = (wire.SCAN_EVENTS, wire.DEAD_LETTERS, wire.WORKFLOW_RESPONSES)
         while True:
             try:
                 async with reader(bootstrap, prefix, topics, partitions) as consumer:
@@ -68,6 +73,9 @@ class Watch:
             self.dead.add(message.headers.get(MARK, b""))
             self.changed_at = time.monotonic()
             return
+        if message.topic == wire.WORKFLOW_RESPONSES:
+            self._answer(message)
+            return
         event = message.json
         if event["event_id"] in self._seen:
             return  # a repeat, or read again from the start
@@ -82,12 +90,30 @@ class Watch:
         if device is not None and request is not None:
             self._see((device, request), message.ms, event)
 
+    def _answer(self, message: Message) -> None:
+        """Take a workflow's answer. All of one are on one partition, so they come in order."""
+        told, flow = message.json, (message.key or b"").decode()
+        before, message_id = self.flows.get(flow), message.headers.get(wire.MESSAGE_ID, b"")
+        if message_id.decode() in self._seen:
+            return  # a repeat, or read again from the start
+        self._seen.add(message_id.decode())
+        answer = Answer(
+            status=told["status"],
+            tasks=tuple(task["status"] for task in told["tasks"]),
+            offset=message.offset,
+        )
+        if before is None or (before.status, before.tasks) != (answer.status, answer.tasks):
+            self.changed_at = time.monotonic()
+        self.flows[flow] = answer
+
     def _see(self, key: tuple[str, str], ms: int, event: dict[str, Any]) -> None:
         seen = self.scans.get(key)
         if event["event"] == EventKind.OVERDUE and seen is not None:
             seen.overdue_ms = max(seen.overdue_ms, ms)
             if event.get("state") == ScanState.HELD == seen.state and ms >= seen.ms:
                 seen.cause = str(event.get("cause") or "")  # HELD still, and now for another reason
+        if str(event.get("cause")).startswith(_HELD) and seen is not None and ms >= seen.ms:
+            seen.cause = _HELD  # it was HELD with its device, and only the answer tells more
         if event.get("percent") is not None and seen is not None:
             seen.heard_ms = max(seen.heard_ms, ms)
         if event["event"] != EventKind.STATE_CHANGED or (seen is not None and ms < seen.ms):
@@ -98,3 +124,4 @@ class Watch:
         seen.state, seen.ms, seen.cause = event["state"], ms, str(event.get("cause") or "")
         seen.record = event.get("record_id", seen.record)
         seen.attempt = event.get("attempt", seen.attempt)
+        seen.workflow = event.get("workflow_id", seen.workflow)

@@ -174,6 +174,7 @@ class Scene:
             str(record), at, {wire.MESSAGE_ID: f"m{record}"},
         )  # fmt: skip
         result = {"record_id": record, "success": True, "files": [{"sha256": image}]}
+        result |= {"reco_job_id": f"j{record}"}
         self.add(wire.RECO_RESULTS, result, str(record), at)
         self.file(request, record, image, "image.dcm", at + 0.7)
         files = [{"sha256": raw}, {"sha256": image}]

@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from models.workflow import WorkflowRequestKind
 from sandbox.chaos.plan import Kind
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -21,7 +22,8 @@ def test_under_all_kinds_of_faults_nothing_is_lost_and_nothing_started_twice(
 ) -> None:
     command = [
         sys.executable, "-m", "sandbox.chaos", "--seed", str(SEED), "--minutes", "2",
-        "--fuzz", str(FUZZ), "--out", str(tmp_path), "--report", str(tmp_path / "reliability.md"),
+        "--fuzz", str(FUZZ), "--workflows", "0", "--out", str(tmp_path),
+        "--report", str(tmp_path / "reliability.md"),
     ]  # fmt: skip
     done = subprocess.run(  # noqa: S603 - our own command line
         command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=400
@@ -37,5 +39,9 @@ def test_under_all_kinds_of_faults_nothing_is_lost_and_nothing_started_twice(
     assert struck == set(Kind) - left_out
     assert figures["jobs"] >= 200
     assert figures["malformed"] > 0
+    # Workflows side by side are in tests/integration/test_side_by_side.py; these are under faults.
+    assert figures["workflows"]["count"] >= 15
+    assert figures["workflows"]["ends"]["completed"] >= 10
+    assert set(figures["workflows"]["requests"]) == set(WorkflowRequestKind)
     assert figures["fuzz"]["messages"] == FUZZ
     assert f"seed {SEED}" in (tmp_path / "reliability.md").read_text()

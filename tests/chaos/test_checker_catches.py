@@ -85,7 +85,7 @@ def run(broken: str, case: Case, folder: Path) -> Run:
         "--jobs", str(case.jobs), "--workers", "1", "--devices", str(len(DEVICES)),
         "--plan", str(folder / "plan.json"), "--out", str(folder),
         "--app", "tests.chaos.broken_app", "--quiet", "20", "--settle", str(case.settle_s),
-        "--no-restart", "--fuzz", "0",
+        "--no-restart", "--fuzz", "0", "--workflows", "0", "--era", "integer",
     ]  # fmt: skip
     done = subprocess.run(  # noqa: S603 - our own command line
         command,

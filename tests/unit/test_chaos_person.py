@@ -160,6 +160,10 @@ def test_the_watch_knows_that_a_held_job_is_held_for_another_reason_now() -> Non
     watch.take(event(40, event="OVERDUE", state="HELD", cause="older than START_MAX_AGE"))
     (one,) = watch.scans.values()
     assert (one.state, one.cause) == ("HELD", "older than START_MAX_AGE")
+    answer = "taken: it is held until a person releases it (asked by Ada)"
+    watch.take(event(50, event="COMMAND_ANSWERED", state="HELD", cause=answer))
+    roll = 0.5  # with its device it would be left alone
+    assert duty(one, 60_000, taken=False, roll=roll, hurry=True) == {"command": K.RELEASE}
 
 
 async def test_a_person_asks_once_and_again_only_after_the_answer(

@@ -97,3 +97,24 @@ async def test_what_is_being_told_is_not_begun_a_second_time() -> None:
     assert not bench.pool.waiting
     await bench.settle()
     assert bench.exams.written == ["c6c6 IN_PROGRESS"]
+
+
+async def test_a_completion_that_comes_again_after_a_resume_ends_no_new_attempt() -> None:
+    """Found by the side-by-side run: the worker died between handling it and its commit."""
+    bench = WorkflowBench()
+    await bench.start()
+    await bench.scan(ScanState.ACQUIRED)
+    await bench.reconstructed()
+    task = bench.task_id(2)
+    failed = bench.message(
+        wire.TASK_COMPLETIONS, {"task_id": task, "workflow_id": bench.id, "success": False}
+    )
+    await bench.take(failed)
+    await bench.settle()
+    assert bench.row().state == "failed"
+    await bench.ask("resume_workflow")
+    await bench.take(failed)
+    await bench.settle()
+    assert bench.states()[2] == "IN_PROGRESS"
+    await bench.complete(task)
+    assert bench.row().state == "completed"

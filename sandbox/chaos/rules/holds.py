@@ -87,6 +87,9 @@ def held(history: History) -> Iterator[Violation]:
         changes = history.changes[key]
         for event in causes:
             before = max((one.ms for one in changes if one.ms < event.ms), default=event.ms)
+            # Its record may announce much later what its device's aggregate told.
+            told = [one for one in history.told.get(event.record or "", ()) if one.ms <= event.ms]
+            before = min([before, *[one.ms for one in told if one.state == S.HELD][-1:]])
             problem = _no_reason(history, key, event, before, devices.get(key[0], []))
             if problem:
                 about = (key[1], event.record or "")

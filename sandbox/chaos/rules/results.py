@@ -42,24 +42,44 @@ def taken_in(history: History) -> Iterator[Violation]:
 
 
 def reconstructed(history: History) -> Iterator[Violation]:
-    """Each registered raw data file has one RecoJob; a repeat has the same ids."""
+    """Each registered raw data file has one RecoJob; a repeat has the same ids.
+
+    Where a task of a workflow asks for it: at most one for each of its attempts.
+    """
     jobs: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for message in history.of(wire.RECO_JOBS):
         job = message.json
         key = (canonical(job["record_id"]), str(job["sha256"]))
         message_id = message.headers.get(wire.MESSAGE_ID, b"").decode()
         jobs.setdefault(key, set()).add((str(job["reco_job_id"]), message_id))
-    told = registered(history)
+    told, orders = registered(history), _orders(history)
     raw = {key for key, source in _announced(history).items() if source == wire.RESULT_UPLOADS}
     for key in sorted(raw & told.keys()):
         late = all(kind == "LATE" for kind, _ in told[key])
-        count = len(jobs.get(key, ()))
-        if count > 1 or (count == 0 and not late):
+        count, wanted = len(jobs.get(key, ())), orders.get(key[0])
+        if count > (1 if wanted is None else max(wanted, 1)) or (
+            count == 0 and not late and wanted != 0
+        ):
             sentence = f"a raw data file has {count} RecoJobs"
             yield Violation(rule="results", sentence=sentence, about=key)
     for key in sorted(jobs.keys() - raw):
         sentence = "a RecoJob was sent for a file that nobody announced"
         yield Violation(rule="results", sentence=sentence, about=key)
+
+
+def _orders(history: History) -> dict[str, int]:
+    """Give how often a workflow asked for the reconstruction of each of its scans, by record."""
+    found: dict[str, int] = {}
+    for facts in history.flow_facts.values():
+        for key in facts.scans():
+            record = history.record_of.get(key, "")
+            asked = {m.json.get("attempt") for m in facts.wanted if _about(m.json, record)}
+            found[record] = len(asked)
+    return found
+
+
+def _about(step: Line, record: str) -> bool:
+    return canonical(step["record_id"]) == record
 
 
 def completed(history: History) -> Iterator[Violation]:

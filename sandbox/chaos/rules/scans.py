@@ -6,6 +6,7 @@ from typing import Final
 
 from models.events import FINAL
 from models.events import ScanState as S
+from models.workflow import WorkflowStatus as W
 from sandbox.chaos.facts import Event
 from sandbox.chaos.history import History
 from sandbox.chaos.plan import Kind
@@ -62,13 +63,19 @@ def ended(history: History) -> Iterator[Violation]:
                 about=about,
             )
             continue
-        if changes[-1].state not in ENDS:
+        if changes[-1].state not in ENDS and not _left(history, changes[-1]):
             yield Violation(
                 rule="ended",
                 sentence=f"the job for {device} came as far as {changes[-1].state} and stayed there",
                 about=about,
             )
         yield from _final(changes, about)
+
+
+def _left(history: History, last: Event) -> bool:
+    """Tell if a scan's workflow was cancelled after it: its data wait for a task that never comes."""
+    facts = history.flow_facts.get(str(last.fields.get("workflow_id")))
+    return last.state == S.ACQUIRED and facts is not None and facts.last["status"] == W.CANCELLED
 
 
 def _final(changes: list[Event], about: tuple[str, ...]) -> Iterator[Violation]:
