@@ -32,11 +32,11 @@ demo-queue: $(READY) ## A scanner's queue on a bad day: urgent, cancelled, switc
 demo-workflow: $(READY) ## Two workflows run themselves; one fails and is resumed (1 min).
 	@$(RUN) -m sandbox.demo_workflow $(ARGS)
 
-# Two files at a time: most of a test is waiting.
+# Some files at a time: most of a test is waiting.
 PYTEST = $(RUN) -m pytest --dist loadfile
 CHAOS_TESTS = $(call timed,chaos,$(PYTEST) -n 2 tests/chaos)
 
-test: lint ## Check style and types, then run all tests, with a real broker; chaos last (9 min).
+test: lint ## Check style and types, then run all tests, with a real broker; chaos last (12 min).
 	$(call timed,tests,$(PYTEST) -n 3 --ignore tests/chaos $(ARGS))
 	@# Alone: its faults are timed, and other tests beside it would be faults as well.
 	$(CHAOS_TESTS)

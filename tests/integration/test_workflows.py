@@ -15,7 +15,7 @@ from models import wire
 from sandbox.kafka import EmbeddedKafka
 from tests.contracts.openapi import example
 from tests.integration.history import History, Seen
-from tests.integration.house import READ, House, eventually
+from tests.integration.house import READ, House
 
 DENOISE = "denoise"
 SCANNERS = ("mri-1", "mri-2")
@@ -185,53 +185,18 @@ async def test_what_can_not_be_run_is_answered(clinic: House) -> None:
         assert reason in told
 
 
-async def serve(house: House, workflows: list[dict[str, Any]]) -> None:
-    """Be the service; and the person who looks at a scanner of which nothing is known after a kill."""
-    served: set[str] = set()
-    while True:
-        for workflow in workflows:
-            if workflow["id"] not in served and events(house, workflow):
-                served.add(workflow["id"])
-                await complete(house, workflow)
-        for event in house.history.events:
-            if event.get("state") == "UNKNOWN" and event["event_id"] not in served:
-                served.add(event["event_id"])
-                await confirm(house, event)
-        await asyncio.sleep(0.05)
-
-
-async def confirm(house: House, event: dict[str, Any]) -> None:
-    """Say whether a scanner was started."""
-    command = {
-        "command_id": event["event_id"],
-        "command": "CONFIRM",
-        "device_id": event["device_id"],
-        "record_id": event["record_id"],
-        "attempt": event["attempt"],
-        "started": event["record_id"] in starts(house),
-    }
-    await house.history.produce(wire.SCAN_COMMANDS, command, key=event["device_id"])
-
-
-async def test_a_kill_in_the_middle_loses_and_repeats_nothing(clinic: House) -> None:
-    before = sum(starts(clinic).values())
-    workflows = [await new_workflow(clinic, number) for number in range(12)]
-    for workflow in workflows:
-        await ask(clinic, workflow)
-
-    service = asyncio.create_task(serve(clinic, workflows))
-    await eventually(lambda: sum(starts(clinic).values()) >= before + 4, what="work")
-    clinic.workers["w1"].kill()
-    await clinic.start_worker("w1")
-    for workflow in workflows:
-        await comes_to(clinic, workflow, "completed", timeout_s=60)
-        await manager_has(clinic, workflow, finished=True, tasks="COMPLETED COMPLETED COMPLETED")
-    service.cancel()
-    assert len([1 for workflow in workflows for _ in events(clinic, workflow)]) == len(workflows)
-    records = {answers(clinic, one)[-1]["tasks"][0]["record_id"] for one in workflows}
-    assert {starts(clinic)[record] for record in records} == {1}
-    assert len(records) == len(workflows)
-    for workflow in workflows:
-        states = [one["status"] for one in answers(clinic, workflow)]
-        assert states.count("completed") == 1
-    assert not clinic.history.messages[wire.DEAD_LETTERS]
+async def test_a_running_workflow_is_cancelled_and_what_comes_later_changes_nothing(
+    clinic: House,
+) -> None:
+    workflow = await new_workflow(clinic)
+    await ask(clinic, workflow)
+    await comes_to(clinic, workflow, "running", "COMPLETED", "COMPLETED", "IN_PROGRESS")
+    await ask(clinic, workflow, "cancel_workflow")
+    await comes_to(clinic, workflow, "cancelled", "COMPLETED", "COMPLETED", "CANCELLED")
+    await complete(clinic, workflow)
+    await ask(clinic, workflow, "get_status")
+    answer = await comes_to(clinic, workflow, "cancelled")
+    assert [task["status"] for task in answer["tasks"]][:2] == ["COMPLETED", "COMPLETED"]
+    assert len(events(clinic, workflow)) == 1
+    finished, _ = await at_the_manager(clinic, workflow)
+    assert not finished
