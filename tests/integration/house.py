@@ -86,10 +86,10 @@ class House:
         await self.start_worker("w1", app=app)
         await self.history.__aenter__()
 
-    async def start_managers(self, era: str) -> None:
+    async def start_managers(self, era: str, *more: str) -> None:
         command: list[str | Path] = [
             PYTHON, "-m", "sandbox.managers", "--era", era, "--any-job",
-            "--log", self.folder / "requests.jsonl", "--state", self.folder / "managers.json",
+            "--log", self.folder / "requests.jsonl", "--state", self.folder / "managers.json", *more,
         ]  # fmt: skip
         process = self.group.start("managers", command, cwd=ROOT)
         told = json.loads(await asyncio.to_thread(process.wait_for_line, "{", 20))
