@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
+DAY_MS: Final = 86_400_000
 _BOOT: Final = getattr(time, "CLOCK_BOOTTIME", None)
 
 

@@ -4,10 +4,12 @@ Private methods of faust-streaming 0.15.3 and aiokafka 0.14.0 are overridden; py
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, cast
 
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
@@ -15,16 +17,17 @@ from mode import Service
 from streams import parser
 from streams.caughtup import End
 from streams.guard import Guard, stop_now
+from streams.lost import Advice, Lost
 from streams.offsets import Offsets
 
-LOOK_S = 5.0
+LOOK_S = 1.0
 """How often it is looked for messages that were fetched and got lost inside of Faust."""
 ENDS_S = 4.0
 """How long the broker may take to tell where topics end."""
 CROWDED_S = 0.02
 """How long to wait before it is looked again whether a crowded partition has room."""
-LOST_S = 30.0
-"""How long such a message may be on its way through Faust's queues."""
+
+log = logging.getLogger(__name__)
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -66,7 +69,7 @@ class Consumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.offsets = Offsets()
-        self._stuck: dict[TP, tuple[int, float]] = {}
+        self._lost = Lost()
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -171,31 +174,38 @@ class Consumer(driver.Consumer):
 
     @Service.task
     async def _look_for_lost(self) -> None:
-        """End the worker if a fetched message is nowhere: it comes again to the next one."""
+        """Read again what was fetched and is nowhere (streams/lost.py)."""
         app: Any = self.app
         while not self.should_stop:
             await self.sleep(LOOK_S)
             if not app.owned or app.rebalancing:
-                self._stuck.clear()
+                self._lost.clear()
                 continue
+            held = {(message.tp, message.offset) for message in self._unacked_messages}
             for place in list(self.assignment()):
                 if app.topics.acks_enabled_for(place.topic):
-                    self._look_at(place)
+                    await self._look_at(place, held)
 
-    def _look_at(self, place: TP) -> None:
+    async def _look_at(self, place: TP, held: set[tuple[TP, int]]) -> None:
         last, committed = self.offsets.last(place), self._committed_offset[place]
-        base = committed if committed is not None else self.offsets.first(place)
-        in_flight = any(message.tp == place for message in self._unacked_messages)
-        done = bool(self._acked[place] and base in self._acked_index[place])
-        if last is None or base is None or last < base or in_flight or done:
-            self._stuck.pop(place, None)
+        known = committed is not None and committed >= 0
+        base = committed if known else self.offsets.first(place)
+        if last is None or base is None:
             return
-        now = monotonic()
-        stuck_at, since = self._stuck.setdefault(place, (base, now))
-        if stuck_at != base:
-            self._stuck[place] = (base, now)
-        elif now - since > LOST_S:
-            stop_now(
-                f"a message of {place.topic}-{place.partition} was fetched and never handled"
-                f" (offset {base} on): the worker stops, and it comes again"
-            )
+        # Of the first one only: those behind it were left by the window, and are held for ever.
+        base = self.offsets.first_from(place, base)
+        done = base in self._acked_index[place]
+        stands = last >= base and (place, base) not in held and not done
+        advice = self._lost.look(place, base, stands=stands, now=monotonic())
+        told = f"{place.topic}-{place.partition}, offset {base}"
+        if advice is Advice.READ_AGAIN:
+            log.warning("fetched and never handled, so it is read again: %s", told)
+            for message in [one for one in self._unacked_messages if one.tp == place]:
+                self._unacked_messages.discard(message)  # left, and comes again as another object
+            try:
+                await self.seek_wait({place: base})
+            except (KafkaError, TimeoutError) as error:
+                # The assignment changes under us, or the broker is away: the next look sees.
+                log.warning("it could not be read again (%s)", type(error).__name__)
+        elif advice is Advice.STOP:
+            stop_now(f"fetched and never handled, again and again: {told}; it comes again")

@@ -33,6 +33,12 @@ class Metrics:
             ["event", "state"],
             registry=self.registry,
         )
+        self.expired = Counter(
+            "scanhub_expired",
+            "Requests, workflows and scans that were old and are forgotten, by table.",
+            ["table"],
+            registry=self.registry,
+        )
         self.open_messages = Gauge(
             "scanhub_open_messages",
             "Messages taken and not yet acknowledged, by agent.",

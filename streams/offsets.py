@@ -88,6 +88,13 @@ class Offsets:
             offset = empty.pop(offset)
         return offset
 
+    def first_from(self, place: Hashable, offset: int) -> int:
+        """Give the same as `after`, and forget nothing."""
+        empty = self._empty[place]
+        while offset in empty:
+            offset = empty[offset]
+        return offset
+
     def settled(self, place: Hashable, base: int, done: set[int]) -> int:
         """Give the offset up to which all is done, from `base` on; takes what it passed from `done`."""
         offset = self.after(place, base)

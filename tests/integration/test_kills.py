@@ -52,10 +52,29 @@ async def all_end(house: House, requests: list[str], timeout_s: float = 90) -> d
                 found[event["request_id"]] = state
         return {request: found[request] for request in requests if request in found}
 
-    await house.history.until(
-        lambda: len(ends()) == len(requests), what="all jobs end", timeout_s=timeout_s
-    )
+    try:
+        await house.history.until(
+            lambda: len(ends()) == len(requests), what="all jobs end", timeout_s=timeout_s
+        )
+    except AssertionError as error:
+        for request in set(requests) - set(ends()):
+            error.add_note(what_became_of(house, request))
+        raise
     return ends()
+
+
+def what_became_of(house: House, request: str) -> str:
+    """All messages that name a request or its record, for whoever has to find where it stands."""
+    events = [e for e in house.history.events if e.get("request_id") == request]
+    record = next((str(e["record_id"]) for e in events if e.get("record_id")), None)
+    lines = [f"{request} (record {record}) has no end:"]
+    for topic, messages in house.history.messages.items():
+        for seen in messages:
+            text = (seen.value or b"").decode(errors="replace")[:260]
+            names = (seen.key or b"").decode(errors="replace"), seen.header.get("request-id")
+            if request in names or record in names or request in text:
+                lines.append(f"  {topic}-{seen.partition}@{seen.offset} {names} {text}")
+    return "\n".join(lines)
 
 
 def of_requests(records: list[dict[str, Any]]) -> Counter[str]:
@@ -154,3 +173,28 @@ async def test_the_worker_stops_at_once_on_a_wrong_partition_count(make_house: B
     code = await asyncio.to_thread(other.wait, 30)
     assert code == 1
     assert "4 partitions, 6 are set" in other.tail()
+
+
+async def test_what_faust_loses_on_its_way_is_read_again_without_a_restart(
+    make_house: BuildHouse,
+) -> None:
+    house = await make_house()
+    await house.furnish("mri-1", scan_seconds=0.05, app="tests.integration.losing_app")
+    for number in range(1, 4):
+        await house.history.produce(
+            wire.SCAN_JOBS, scan_job("mri-1", number), key="mri-1",
+            headers={"request-id": f"lost-{number}"},
+        )  # fmt: skip
+
+    ends = await all_end(house, [f"lost-{number}" for number in range(1, 4)])
+
+    assert set(ends.values()) == {"COMPLETED"}
+    assert set(starts_of(house, "mri-1")) == {1}
+    accepted = [e["request_id"] for e in house.history.events if e.get("state") == "ACCEPTED"]
+    assert accepted == ["lost-1", "lost-2", "lost-3"], "the order of a device is kept"
+    log = house.workers["w1"].log_file.read_text()
+    assert "scan-jobs" in log.partition("read again: ")[2], "the lost one was not lost"
+
+
+def starts_of(house: House, device: str) -> list[int]:
+    return list(Counter(str(start["record_id"]) for start in house.starts(device)).values())
