@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-queue demo-workflow test test-chaos lint format bench-smoke chaos lock clean
+.PHONY: help demo demo-queue demo-workflow test test-chaos lint format bench-smoke bench bench-check chaos lock clean
 # Someone else's packages must not be found before those of .venv.
 unexport PYTHONPATH PYTHONHOME
 # `make PYTHON=/path/to/python3` picks the Python that .venv is made with.
@@ -55,6 +55,12 @@ format: $(READY) ## Put all code into the house's format, and mend what can be m
 
 bench-smoke: $(READY) ## Measure latency, rate, CPU and memory of one worker, in two minutes.
 	@$(RUN) -m bench.smoke $(ARGS)
+
+bench: $(READY) ## Compare with a bare loop, a naive agent and the old way; tables and a plot (8 min).
+	@$(RUN) -m bench.compare $(ARGS)
+
+bench-check: $(READY) ## Fail when the last `make bench` is slower than the stored one of this machine.
+	@$(RUN) -m bench.check $(ARGS)
 
 SEED ?= 1
 MINUTES ?= 20

@@ -7,10 +7,12 @@ import logging
 import os
 import sys
 
+import mode.loop
 import stamina
 from pydantic import ValidationError
 
-from agents.runtime import TABLES, Runtime, instance_id
+from agents.runtime import TABLES, Runtime
+from agents.subscription import instance_id
 from commands import add_commands
 from managers import Managers, open_managers
 from settings import RecoDialect, Settings, explain_settings
@@ -91,6 +93,8 @@ def make_managers(settings: Settings, clock: Clock) -> Managers:
     )
 
 
+if sys.platform != "win32":
+    mode.loop.use("uvloop")  # before Faust makes its loop, and for the consumer's thread as well
 stamina.instrumentation.set_on_retry_hooks(())  # a line for each retry says nothing to a person
 logging.getLogger("httpx").setLevel(logging.WARNING)  # nor does one for each request
 settings = read_settings()

@@ -98,6 +98,9 @@ class Settings(BaseModel):
     cache_s: float = Field(5.0, ge=0, le=3600)
     start_max_age_s: _Seconds = 900.0
     remember_requests_days: float = Field(14.0, gt=0)
+    """How long a request that is over, or a workflow, is remembered; then its id is a new one's."""
+    keep_records_days: float = Field(90.0, ge=0)
+    """How long after its end a scan is answered for; its files stay where they are. 0 = for ever."""
     scans_per_device: int = Field(1, ge=0)
     """Scans that a device may have at once; 0 = no limit and no queue, as the old manager."""
     http_timeout_s: float = Field(5.0, gt=0, le=5.0)
@@ -176,6 +179,11 @@ class Settings(BaseModel):
             raise ValueError(
                 "SCANHUB_RECO_DIALECT=upstream takes integer record ids only:"
                 " it clashes with SCANHUB_RECORDS other than integer"
+            )
+        if 0 < self.keep_records_days < self.remember_requests_days:
+            raise ValueError(
+                "SCANHUB_KEEP_RECORDS_DAYS is below SCANHUB_REMEMBER_REQUESTS_DAYS:"
+                " a request that is known would name a record that is not"
             )
         return self
 

@@ -5,7 +5,6 @@ import logging
 import warnings
 from collections.abc import Awaitable, Callable
 from functools import partial
-from hashlib import sha256
 from typing import Any, Final, TypeVar
 
 from faust.exceptions import AlreadyConfiguredWarning
@@ -19,6 +18,8 @@ from agents.record import agent as record
 from agents.record.book import Book
 from agents.record.files import RecordFiles
 from agents.record.state import FileIndex, FileRow, ScanRow, WorkItem
+from agents.subscription import device_topics, subscription_digest
+from agents.sweep import add_sweep
 from agents.tools import Pool, Tools
 from agents.workflow import agent as workflow
 from agents.workflow.assembly import assemble
@@ -131,7 +132,7 @@ class Runtime:
         self._records = record.RecordAgent(
             Book(tools=tools, scans=scans, files=files, work=record_work)
         )
-        self._agent("device", device.TOPICS, self._devices.handle)
+        self._agent("device", device_topics(settings), self._devices.handle)
         self._records_window = self._agent("record", record.TOPICS, self._records.handle)
         workflow_work = OpenWork(self._table("workflow-work", WorkflowItem))
         workflows = assemble(
@@ -161,7 +162,9 @@ class Runtime:
             looks=looks,
         )
         app.timer(TICK_S)(self._tick)
+        self._sweep = add_sweep(app, tools, lambda: self._owned and not app.rebalancing)
         app.timer(LOOK_S)(self._readiness.look)
+        app.timer(1.0)(app.note_persisted)
         self._works: list[tuple[str, OpenWork[Any], Callable[[Due], Awaitable[None]]]] = [
             ("device", device_work, self._devices.wake),
             ("record", record_work, self._records.wake),
@@ -203,9 +206,11 @@ class Runtime:
             whole=lambda message: app.offsets.take(message.tp, message.offset),
         )
         app.windows.append(window)
+        window.topics = frozenset(names)
         self._metrics.open_messages.labels(name).set_function(lambda: window.open)
 
         async def run(stream: Any) -> None:
+            window.queued = stream.channel.queue.qsize
             await window.run(stream.noack().events(), stream.ack)
 
         channel = app.topic(
@@ -240,7 +245,7 @@ class Runtime:
             make=settings.create_topics,
             group=settings.app_id,
             worker_id=settings.worker_id,
-            digest=subscription_digest(self._topics),
+            digest=subscription_digest(settings, self._topics),
         )
         cluster, broker_ms = await startup.run()
         self._readiness.broker_found = True
@@ -263,6 +268,7 @@ class Runtime:
         self._devices.recovered()
         self._records.recovered()
         self._workflows.recovered()
+        self._sweep.recovered()
         self._owned = self._app.owned = True
 
     def _disowned(self) -> None:
@@ -278,19 +284,3 @@ class Runtime:
                 await wake(due)
         await self._readiness.tell()
         self._store.touch()
-
-
-def instance_id(settings: Settings, topics: Topics) -> str:
-    """Name a static member: its worker, and a hash of what it subscribes to.
-
-    A restarted member with another subscription would get its old assignment back, and would
-    silently not read the new topics.
-    """
-    return f"{settings.worker_id}-{subscription_digest(topics)}"
-
-
-def subscription_digest(topics: Topics) -> str:
-    """Give ten hex digits that tell one subscription from another."""
-    logical = (*device.TOPICS, *record.TOPICS, *workflow.TOPICS, *downloads.TOPICS)
-    subscribed = ",".join(sorted(topics[name] for name in logical))
-    return sha256(f"{subscribed}/{topics.partitions}".encode()).hexdigest()[:10]

@@ -38,9 +38,9 @@ async def one_worker(stand: Stand, load: Load, watch: Timeline) -> dict[str, Any
     readies: list[float | None] = []
     terms: list[float | None] = []
     codes: list[int] = []
-    async with _sending(load, RATE) as sent:
+    async with sending(load, RATE) as sent:
         for _ in range(KILLS):
-            await _calm(watch, sent)
+            await calm(watch, sent)
             moment = stand.kill("w1")
             stand.start("w1")
             await stand.ready("w1")
@@ -48,7 +48,7 @@ async def one_worker(stand: Stand, load: Load, watch: Timeline) -> dict[str, Any
             await watch.until(lambda at=moment: watch.first_after(at) is not None, _OUTPUT_S)  # type: ignore[misc]
             kills.append(_since(watch.first_after(moment), moment))
         for _ in range(TERMS):
-            await _calm(watch, sent)
+            await calm(watch, sent)
             took, code = await stand.terminate("w1")
             terms.append(took)
             codes.append(code)
@@ -79,9 +79,9 @@ async def two_workers(stand: Stand, load: Load, watch: Timeline) -> dict[str, An
     overs: list[float | None] = []
     silences: list[float | None] = []
     orphans: list[int] = []
-    async with _sending(load, RATE_OF_TWO) as sent:
+    async with sending(load, RATE_OF_TWO) as sent:
         for number in range(LOSSES):
-            await _calm(watch, sent)
+            await calm(watch, sent)
             victim = ("w2", "w1")[number % 2]
             moment = stand.kill(victim)
 
@@ -110,19 +110,20 @@ async def two_workers(stand: Stand, load: Load, watch: Timeline) -> dict[str, An
 
 
 @asynccontextmanager
-async def _sending(load: Load, per_second: float) -> AsyncIterator[dict[str, float]]:
+async def sending(load: Load, per_second: float) -> AsyncIterator[dict[str, float]]:
+    """Send jobs at their times inside of the block; gives those acknowledged, as they come."""
     sent: dict[str, float] = {}
-    sending = asyncio.create_task(load.go_on(per_second, sent))
+    going = asyncio.create_task(load.go_on(per_second, sent))
     try:
         yield sent
     finally:
-        sending.cancel()
+        going.cancel()
         with suppress(asyncio.CancelledError):
-            await sending
+            await going
         await asyncio.sleep(1)  # the last ones are acknowledged
 
 
-async def _calm(watch: Timeline, sent: dict[str, float]) -> None:
+async def calm(watch: Timeline, sent: dict[str, float]) -> None:
     """Wait until the jobs of a while ago are out and those of now come at once."""
     began = time.monotonic()
 

@@ -16,6 +16,8 @@ from models import wire
 from models.scan import XYZ, AcquisitionLimits, Gender, ScanJob, SequenceParameters
 
 _SEQUENCE: Final = "65a1b2c3d4e5f60718293a4b"
+SEQUENCES: Final = tuple(f"65a1b2c3d4e5f607182930{number:02x}" for number in range(10))
+"""For a load that asks for more than one."""
 _LIMITS: Final = AcquisitionLimits(
     patient_height=175.0, patient_weight=70.0, gender=Gender.NOT_GIVEN, patient_age=40
 )
@@ -27,7 +29,10 @@ _PARAMETERS: Final = SequenceParameters(
 class Load:
     """Makes jobs over some devices, in turn; `first` keeps two loads' names apart."""
 
-    def __init__(self, bootstrap: str, devices: int | Sequence[str], *, first: int = 1) -> None:
+    def __init__(
+        self, bootstrap: str, devices: int | Sequence[str], *, first: int = 1, prefix: str = ""
+    ) -> None:
+        self.prefix = prefix
         self._devices = device_names(devices) if isinstance(devices, int) else tuple(devices)
         self._numbers = count(first)
         # Idempotent: a retry inside of the client must not look like a second job.
@@ -50,7 +55,7 @@ class Load:
 
     async def partitions(self, topic: str) -> set[int]:
         """Give a topic's partitions."""
-        found: set[int] = await self._producer.partitions_for(topic)
+        found: set[int] = await self._producer.partitions_for(self.prefix + topic)
         return found
 
     async def at_rate(self, per_second: float, seconds: float) -> dict[str, float]:
@@ -92,7 +97,7 @@ class Load:
 
     async def _send(self, name: str, job: ScanJob) -> "asyncio.Future[object]":
         sending: asyncio.Future[object] = await self._producer.send(
-            wire.SCAN_JOBS,
+            self.prefix + wire.SCAN_JOBS,
             job.to_bytes(),
             key=job.device_id.encode(),
             headers=[(wire.REQUEST_ID, name.encode())],
@@ -121,11 +126,11 @@ def _noted(
         sent[name] = due
 
 
-def make_job(number: int, device_id: str) -> ScanJob:
+def make_job(number: int, device_id: str, sequence_id: str = _SEQUENCE) -> ScanJob:
     """Make a job as any other."""
     return ScanJob(
         job_id=number,
-        sequence_id=_SEQUENCE,
+        sequence_id=sequence_id,
         device_id=device_id,
         acquisition_limits=_LIMITS,
         sequence_parameters=_PARAMETERS,

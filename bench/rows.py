@@ -1,5 +1,6 @@
 """Fills the changelogs with finished records, as a processor would have left them."""
 
+import time
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any, Final
@@ -20,6 +21,8 @@ from streams.topics import Topics, partition_of
 FIRST_RECORD: Final = 10_000_000
 """Far from the numbers that the stub gives its records."""
 _BORN_MS: Final = 1_700_000_000_000
+_EACH_MS: Final = 1000
+"""Between two records, and between two states of one."""
 _WAY: Final = (
     ScanState.READY, ScanState.STARTING, ScanState.STARTED, ScanState.RUNNING, ScanState.ACQUIRED,
     ScanState.RECONSTRUCTING, ScanState.COMPLETED,
@@ -30,8 +33,22 @@ Row = tuple[str, int, str, Message]
 """Table, partition, key, row."""
 
 
-async def fill(bootstrap: str, app_id: str, topics: Topics, records: int, devices: int) -> int:
-    """Make all topics and write so many finished records; gives the number of rows."""
+async def fill(
+    bootstrap: str,
+    app_id: str,
+    topics: Topics,
+    records: int,
+    devices: int,
+    *,
+    first: int = 0,
+    age_s: float = 0,
+) -> int:
+    """Make all topics and write so many finished records; gives the number of rows.
+
+    The last of them ended `age_s` ago, each one before a second earlier: what is as old as the
+    settings say would expire (agents/sweep.py). `first` keeps the records of two calls apart.
+    """
+    born_ms = int((time.time() - age_s) * 1000) - (first + records + len(_WAY)) * _EACH_MS
     specs = [*topics.specs(), *(changelog(app_id, t, topics.partitions) for t in TABLES)]
     async with Provisioner(bootstrap) as provisioner:
         await provisioner.look(specs, make=True)
@@ -40,8 +57,9 @@ async def fill(bootstrap: str, app_id: str, topics: Topics, records: int, device
     batches: dict[tuple[str, int], Any] = {}
     rows = 0
     try:
-        for number in range(records):
-            for table, partition, key, row in record_rows(number, devices, topics.partitions):
+        for number in range(first, first + records):
+            made = record_rows(number, devices, topics.partitions, born_ms)
+            for table, partition, key, row in made:
                 rows += 1
                 place = (f"{app_id}-{table}-changelog", partition)
                 batch = batches.get(place) or producer.create_batch()
@@ -58,15 +76,20 @@ async def fill(bootstrap: str, app_id: str, topics: Topics, records: int, device
     return rows
 
 
-def record_rows(number: int, devices: int, partitions: int) -> Iterator[Row]:
-    """Give the rows of one finished record: a scan with raw data and one image."""
+def record_rows(
+    number: int, devices: int, partitions: int, born_ms: int = _BORN_MS
+) -> Iterator[Row]:
+    """Give the rows of one finished record: a scan with raw data and one image.
+
+    `born_ms` is when the one with number 0 came, broker time.
+    """
     record_id, request_id = FIRST_RECORD + number, f"filled-{number}"
     device = device_names(devices)[number % devices]
     job = make_job(FIRST_RECORD + number, device)
     scan = ScanIdentity(
         record_id=record_id, device_id=device, request_id=request_id, job_id=job.job_id
     )
-    born = _BORN_MS + number * 1000
+    born = born_ms + number * _EACH_MS
     yield (
         "requests",
         partition_of(device.encode(), partitions),
@@ -87,10 +110,10 @@ def record_rows(number: int, devices: int, partitions: int) -> Iterator[Row]:
     )
     record = record_key(record_id)
     partition = partition_of(record.encode(), partitions)
-    times = {state: born + n * 20_000 for n, state in enumerate(_WAY)}
+    times = {state: born + (n + 1) * _EACH_MS for n, state in enumerate(_WAY)}
     row = ScanRow(
         scan=scan, state=ScanState.COMPLETED, percent=100, attempt=1, times=times, files=2,
-        tidied=True, raw=0,
+        tidied=True, raw=0, seen_ms=times[_WAY[-2]], ended_ms=times[_WAY[-1]],
     )  # fmt: skip
     yield "scans", partition, record, row
     for file in _files(record):

@@ -67,10 +67,10 @@ class Stand:
         self._log_starts[name] = log.stat().st_size if log.exists() else 0
         self._workers[name] = self._group.start(name, WORKER, env=env, cwd=ROOT)
 
-    async def ready(self, name: str) -> None:
+    async def ready(self, name: str, limit_s: float = READY_S) -> None:
         """Wait until a worker has its tables. Raises ProcessFailedError."""
         # Not in a thread for the whole wait: that could not be interrupted.
-        process, deadline = self._workers[name], time.monotonic() + READY_S
+        process, deadline = self._workers[name], time.monotonic() + limit_s
         while READY not in process.log_file.read_bytes()[self._log_starts[name] :]:
             if not process.running or time.monotonic() > deadline:
                 raise process.failure("did not become ready")

@@ -80,7 +80,7 @@ class Watch:
 
     async def _assign(self) -> None:
         self._consumer.assign([
-            TopicPartition(topic, partition)
+            TopicPartition(self._load.prefix + topic, partition)
             for topic in _READ
             for partition in await self._load.partitions(topic)
         ])  # fmt: skip
@@ -91,7 +91,7 @@ class Watch:
             now = time.monotonic()
             for place, messages in batches.items():
                 for message in messages:
-                    self._note(place.topic, message, now)
+                    self._note(place.topic.removeprefix(self._load.prefix), message, now)
 
     def _note(self, topic: str, message: Any, now: float) -> None:
         if topic == wire.SCAN_EVENTS:

@@ -32,6 +32,7 @@ class DeviceStepKind(StrEnum):
     RELEASED = "released"  # the record: the scan is over at the device (ACQUIRED, or final)
     COMMAND = "command"  # the record: a command to a scan that has not been started
     RELINE = "reline"  # a hold is over: those HELD with their device line up again, some at a time
+    EXPIRE = "expire"  # the sweep: requests that are over and old, to be forgotten
 
 
 class DeviceStep(Message):
@@ -48,6 +49,8 @@ class DeviceStep(Message):
     """With RELEASED: how far the scan is."""
     command: ScanCommand | None = None
     """With COMMAND: it names its scan by `scan_request_id`."""
+    requests: tuple[RequestId, ...] = Field(default=(), max_length=256)
+    """With EXPIRE."""
 
 
 class RecordStepKind(StrEnum):
@@ -59,6 +62,7 @@ class RecordStepKind(StrEnum):
     TOLD = "told"  # background work: the exam manager was told, or why not
     COMMAND = "command"  # a command to a scan, from its device's aggregate
     NOTICED = "noticed"  # a download found a file at the old conventional place
+    EXPIRE = "expire"  # the sweep: it ended long ago, and is to be forgotten
     RECONSTRUCT = (
         "reconstruct"  # a workflow's own task for that: its raw data are to be reconstructed
     )
@@ -116,6 +120,7 @@ class WorkflowStepKind(StrEnum):
     SCAN = "scan"  # a device's or a record's aggregate: how far the scan of a task is
     DUE = "due"  # a timer: a row's time has come
     TOLD = "told"  # background work: the exam manager was told, or why not
+    EXPIRE = "expire"  # the sweep: it ended long ago, and is to be forgotten
 
 
 class WorkflowStep(Message):

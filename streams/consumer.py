@@ -5,17 +5,18 @@ Private methods of faust-streaming 0.15.3 and aiokafka 0.14.0 are overridden; py
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from time import monotonic
 from typing import Any, cast
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
 from streams import parser
 from streams.caughtup import End
+from streams.eager import Rest, begin
 from streams.guard import Guard, stop_now
 from streams.lost import Advice, Lost
 from streams.offsets import Offsets
@@ -24,6 +25,8 @@ LOOK_S = 1.0
 """How often it is looked for messages that were fetched and got lost inside of Faust."""
 ENDS_S = 4.0
 """How long the broker may take to tell where topics end."""
+YIELD_EVERY = 100
+"""So many messages are given out before others may run: a fetch may hold thousands."""
 CROWDED_S = 0.02
 """How long to wait before it is looked again whether a crowded partition has room."""
 
@@ -70,6 +73,8 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.offsets = Offsets()
         self._lost = Lost()
+        self._settled: dict[TP, int] = {}
+        self._rounds = 0
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -120,6 +125,42 @@ class Consumer(driver.Consumer):
             self.offsets.fetched(place, (message.offset for message in messages), sure=sure)
         return records
 
+    async def _drain_messages(self, fetcher: Any) -> None:
+        """Give what is fetched to the streams, until the fetcher stops.
+
+        Faust's own makes four tasks for each message, to be able to let go of one that waits for room
+        in a queue; here only one that does wait has any. And what was not given out does not count as
+        read: it is not taken for a repeat when it comes again.
+        """
+        try:
+            while not (self.should_stop or fetcher._stopped.is_set()):  # noqa: SLF001 - as Faust's
+                await asyncio.sleep(0)
+                await self._give_out()
+                self._rounds += 1
+        except (ConsumerStoppedError, asyncio.CancelledError):
+            if not self.app.should_stop:
+                raise
+
+    async def _give_out(self) -> None:
+        deliver = cast("Callable[[Any], Coroutine[Any, Any, None]]", self.callback)
+        read, given = self._read_offset, 0
+        async for place, message in self.getmany(timeout=1.0):
+            given += 1
+            if given % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            before = read[place]
+            if before is not None and message.offset < before:
+                continue
+            _, waits = begin(deliver(message))
+            if waits is not None and not await self._delivered(waits):
+                continue
+            read[place] = message.offset
+
+    async def _delivered(self, waits: Rest[None]) -> bool:
+        """Wait for a delivery; tell whether it was made before the flow was stopped."""
+        waiting: Any = waits
+        return waiting in (await self.wait_first(waiting, self.suspend_flow.wait())).done
+
     async def _seek(self, partition: TP, offset: int) -> None:
         self.offsets.sought(partition, offset)
         await super()._seek(partition, offset)
@@ -153,6 +194,7 @@ class Consumer(driver.Consumer):
         await super().on_partitions_revoked(revoked)
         for place in revoked:
             self.offsets.forget(place)
+            self._settled.pop(place, None)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Mark nothing: Faust takes for empty what it dropped itself."""
@@ -167,7 +209,7 @@ class Consumer(driver.Consumer):
         if base is None:
             return None
         done: set[int] = self._acked_index[tp]
-        offset = self.offsets.settled(tp, base, done)
+        offset = self._settled[tp] = self.offsets.settled(tp, base, done)
         done.difference_update([one for one in done if one < offset])
         self._acked[tp][:] = sorted(done)
         return offset if offset > base else None
@@ -189,17 +231,22 @@ class Consumer(driver.Consumer):
     async def _look_at(self, place: TP, held: set[tuple[TP, int]]) -> None:
         last, committed = self.offsets.last(place), self._committed_offset[place]
         known = committed is not None and committed >= 0
-        base = committed if known else self.offsets.first(place)
+        # What is settled is on its way to the broker: under load a commit takes seconds.
+        base = self._settled.get(place, committed if known else self.offsets.first(place))
         if last is None or base is None:
             return
         # Of the first one only: those behind it were left by the window, and are held for ever.
         base = self.offsets.first_from(place, base)
         done = base in self._acked_index[place]
-        stands = last >= base and (place, base) not in held and not done
-        advice = self._lost.look(place, base, stands=stands, now=monotonic())
+        # In its stream's queue nobody sees it; a later one that came before it shows that it is lost.
+        app: Any = self.app
+        gone = place in self.offsets.broken or not app.queued(place.topic)
+        stands = gone and last >= base and (place, base) not in held and not done
+        advice = self._lost.look(place, base, stands=stands, rounds=self._rounds, now=monotonic())
         told = f"{place.topic}-{place.partition}, offset {base}"
         if advice is Advice.READ_AGAIN:
             log.warning("fetched and never handled, so it is read again: %s", told)
+            self.offsets.broken.discard(place)
             for message in [one for one in self._unacked_messages if one.tp == place]:
                 self._unacked_messages.discard(message)  # left, and comes again as another object
             try:

@@ -12,8 +12,9 @@ from enum import Enum, auto
 from typing import Final
 
 PATIENCE_S: Final = 2.0
-"""How long a message may be on its way through Faust's queues. One that is there after all comes twice,
-which is harmless."""
+"""How long a message may be on its way. One that is there after all comes twice, which is harmless."""
+WHOLE: Final = 2
+"""The fetch that held it and the one after it must have been given out."""
 MOST: Final = 5
 """So often is the same message read again before the worker ends."""
 
@@ -30,6 +31,7 @@ class Advice(Enum):
 class _Stuck:
     base: int
     since: float
+    rounds: int
     tries: int = 0
 
 
@@ -43,20 +45,23 @@ class Lost:
         """Forget all: the assignment changes."""
         self._stuck.clear()
 
-    def look(self, place: Hashable, base: int, *, stands: bool, now: float) -> Advice:
+    def look(self, place: Hashable, base: int, *, stands: bool, rounds: int, now: float) -> Advice:
         """Look at a place whose first unsettled offset is `base`; `now` is monotonic, seconds.
 
-        It `stands` if that offset was fetched and is neither done nor in anybody's hands.
+        It `stands` if that offset was fetched and is neither done nor in anybody's hands. `rounds`
+        counts the fetches that were given out whole: under load one takes long, and what it still
+        holds is not lost.
         """
         stuck = self._stuck.get(place)
         if stuck is None or stuck.base != base:
             # Kept while it does not stand: right after it is read again it is merely not fetched yet.
-            stuck = self._stuck[place] = _Stuck(base, now)
+            stuck = self._stuck[place] = _Stuck(base, now, rounds)
         if not stands:
-            stuck.since = now
+            stuck.since, stuck.rounds = now, rounds
             return Advice.NOTHING
-        if now - stuck.since < PATIENCE_S * 2**stuck.tries:
+        whole = rounds - stuck.rounds >= WHOLE
+        if not whole or now - stuck.since < PATIENCE_S * 2**stuck.tries:
             return Advice.NOTHING
-        stuck.since = now
+        stuck.since, stuck.rounds = now, rounds
         stuck.tries += 1
         return Advice.STOP if stuck.tries > MOST else Advice.READ_AGAIN

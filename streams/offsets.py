@@ -20,6 +20,8 @@ class Offsets:
         self.seeks = 0
         self._next: dict[Hashable, int] = {}
         self._skips: defaultdict[Hashable, dict[int, int]] = defaultdict(dict)
+        self.broken: set[Hashable] = set()
+        """Places of which a later message reached its stream before the one that is expected."""
 
     def sought(self, place: Hashable, offset: int) -> None:
         """Note that reading goes on at an offset."""
@@ -46,6 +48,7 @@ class Offsets:
         """Forget a place that is no longer ours."""
         for kept in (self._last, self._first, self._empty, self._next, self._skips):
             kept.pop(place, None)
+        self.broken.discard(place)
 
     def restart(self) -> None:
         """Expect everything anew: the windows left what they had not begun, and it comes again."""
@@ -61,6 +64,8 @@ class Offsets:
         while expected in skips and expected < offset:
             expected = skips.pop(expected)
         whole = offset <= expected
+        if not whole:
+            self.broken.add(place)
         self._next[place] = max(expected, offset + 1) if whole else expected
         return whole
 

@@ -1,6 +1,7 @@
 """What goes out: every message passes here, by its topic's logical name."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, Protocol
 
@@ -14,7 +15,7 @@ from aiokafka.errors import (
 from faust.exceptions import ProducerSendError
 
 from models import wire
-from models.errors import FatalError, PermanentError
+from models.errors import FatalError, PermanentError, ScanHubError
 from streams.clock import Clock
 from streams.topics import Topics, partition_of
 
@@ -56,6 +57,8 @@ class Outbox:
         self._producer = producer
         self._topics = topics
         self._clock = clock
+        self._open: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._watching = False
 
     async def put(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Headers = ()
@@ -115,34 +118,75 @@ class Outbox:
         headers: Headers = (),
         *,
         partition: int | None = None,
-    ) -> Awaitable[Any]:
+    ) -> "asyncio.Future[Any]":
         """Put a message for a topic's real name into a batch.
 
-        Raises PermanentError if it is larger than any topic takes.
+        The future gets its acknowledgement, or TimeoutError after `SEND_LIMIT_S`. Raises
+        PermanentError if it is larger than any topic takes.
         """
         try:
-            return await self._producer().send(
+            sending = await self._producer().send(
                 real_topic, key, value, partition, None, list(headers)
             )
         except ProducerSendError as error:
             if isinstance(error.__cause__, MessageSizeTooLargeError):
                 raise PermanentError("the message is too large to be sent") from None
             raise
+        future = asyncio.ensure_future(sending)
+        self._watch(future)
+        return future
+
+    def _watch(self, future: "asyncio.Future[Any]") -> None:
+        """Limit how long an acknowledgement may take: one timer for all that are open."""
+        while self._open and self._open[0][1].done():
+            self._open.popleft()
+        loop = future.get_loop()
+        self._open.append((loop.time() + SEND_LIMIT_S, future))
+        if not self._watching:
+            self._watching = True
+            loop.call_at(self._open[-1][0], self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        while self._open:
+            due, future = self._open[0]
+            if future.done():
+                self._open.popleft()
+            elif due <= now:
+                future.set_exception(TimeoutError())
+            else:
+                loop.call_at(due, self._look, loop)
+                return
+        self._watching = False
 
     async def confirm(self, sending: Awaitable[Any]) -> Any:
-        """Wait for an acknowledgement; teaches the clock the broker's time where there is one."""
+        """Wait for an acknowledgement; teaches the clock the broker's time where there is one.
+
+        Raises PermanentError for a message that is too large; FatalError where it is not known
+        whether the broker has it.
+        """
         try:
-            async with asyncio.timeout(SEND_LIMIT_S):
-                metadata = await sending
-        except (MessageSizeTooLargeError, RecordListTooLargeError):
-            raise PermanentError("the broker refused the message for its size") from None
-        except TimeoutError:
-            raise FatalError("the broker did not acknowledge a message in time") from None
-        except (KafkaError, ProducerSendError) as error:
-            raise FatalError(f"the broker refused a message: {type(error).__name__}") from None
-        if metadata.timestamp_type == 1:  # LogAppendTime
-            self._clock.observe_broker(metadata.timestamp)
+            metadata = await sending
+        except (KafkaError, ProducerSendError, TimeoutError) as error:
+            raise refusal(error) from None
+        self.observe(metadata)
         return metadata
+
+    def observe(self, metadata: Any) -> None:
+        """Take an acknowledgement's time, if it is the broker's own (LogAppendTime)."""
+        if metadata.timestamp_type == 1:
+            self._clock.observe_broker(metadata.timestamp)
+
+
+def refusal(error: BaseException) -> ScanHubError:
+    """Say what it means that a message was not acknowledged; the error's own text may hold input."""
+    if isinstance(error, ScanHubError):
+        return error
+    if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+        return PermanentError("the broker refused the message for its size")
+    if isinstance(error, TimeoutError):
+        return FatalError("the broker did not acknowledge a message in time")
+    return FatalError(f"the broker refused a message: {type(error).__name__}")
 
 
 def standard_headers(

@@ -7,14 +7,17 @@ the worker. Reads and writes name their partition, so that they work wherever th
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import Any, Generic, TypeVar, cast
 
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from models.base import Message
-from models.errors import FatalError
-from streams.outbox import Outbox
+from models.errors import FatalError, ScanHubError
+from streams.eager import Rest, begin
+from streams.outbox import Outbox, refusal
 
 RowT = TypeVar("RowT", bound=Message)
 
@@ -22,12 +25,20 @@ RowT = TypeVar("RowT", bound=Message)
 class Write:
     """A write on its way to the changelog."""
 
-    def __init__(self, sent: "asyncio.Task[Any]") -> None:
+    __slots__ = ("_sent",)
+
+    def __init__(self, sent: "asyncio.Future[Any]") -> None:
         self._sent = sent
 
     async def durable(self) -> int:
-        """Wait until the broker has it; gives the broker's time of the write in ms."""
-        metadata = await self._sent
+        """Wait until the broker has it; gives the broker's time of the write in ms.
+
+        Raises FatalError where it is not known whether the broker has it.
+        """
+        try:
+            metadata = await self._sent
+        except (KafkaError, TimeoutError) as error:
+            raise refusal(error) from None
         return int(metadata.timestamp)
 
 
@@ -45,8 +56,9 @@ class DurableTable(Generic[RowT]):
         self._model = model
         self._outbox = outbox
         self._fatal = fatal
-        self._order: dict[int, asyncio.Lock] = {}
-        self._open: set[asyncio.Task[Any]] = set()
+        self._slow: dict[int, asyncio.Task[asyncio.Future[Any]]] = {}
+        self._open: set[asyncio.Future[Any]] = set()
+        self._persisted: dict[int, int] = {}
         self.name: str = table.name
 
     def get(self, partition: int, key: str) -> RowT | None:
@@ -90,7 +102,19 @@ class DurableTable(Generic[RowT]):
         pending = set(self._open)
         if pending:
             _, pending = await asyncio.wait(pending, timeout=max(0.0, limit_s))
+        self.note_persisted()
         return not pending
+
+    def note_persisted(self) -> None:
+        """Note in the local store how far it is, so that a recovery reads on from there.
+
+        Called each second and before partitions go: an older note only makes the next recovery read
+        a little more, and a note for each write took a tenth of it.
+        """
+        topic = self._table.changelog_topic_name
+        for partition, offset in self._persisted.items():
+            self._table.data.set_persisted_offset(TP(topic, partition), offset)
+        self._persisted.clear()
 
     def _db(self, partition: int) -> Any:
         # Private, and pinned with the version: Faust's own reads take the partition from the event
@@ -103,23 +127,59 @@ class DurableTable(Generic[RowT]):
             db.delete(key)
         else:
             db.put(key, value)
-        task = asyncio.create_task(self._send(partition, key, value))
-        self._open.add(task)
-        task.add_done_callback(self._seen)
-        return Write(task)
+        sent = self._send(partition, key, value)
+        self._open.add(sent)
+        sent.add_done_callback(partial(self._seen, partition))
+        return Write(sent)
 
-    async def _send(self, partition: int, key: bytes, value: bytes | None) -> Any:
-        topic = self._table.changelog_topic_name
-        # In the order of the writes, also where the producer's buffer is full: of two writes of one
-        # key the later must be the last in the changelog.
-        async with self._order.setdefault(partition, asyncio.Lock()):
-            future = await self._outbox.raw(topic, key, value, partition=partition)
-        metadata = await self._outbox.confirm(future)
-        # So that recovery knows how far the local store is.
-        self._table.data.set_persisted_offset(TP(topic, partition), metadata.offset)
-        return metadata
+    def _send(self, partition: int, key: bytes, value: bytes | None) -> "asyncio.Future[Any]":
+        """Send a changelog record; gives the future of its acknowledgement.
 
-    def _seen(self, task: "asyncio.Task[Any]") -> None:
-        self._open.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fatal(FatalError(f"a write of table {self.name} failed: {error}"))
+        In the order of the writes, also where the producer's buffer is full: of two writes of one key
+        the later must be the last in the changelog.
+        """
+        before = self._slow.get(partition)
+        raw = self._outbox.raw(self._table.changelog_topic_name, key, value, partition=partition)
+        putting: Awaitable[asyncio.Future[Any]] = raw
+        if before is None:
+            try:
+                future, rest = begin(raw)
+            except ScanHubError as error:
+                refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+                refused.set_exception(error)
+                return refused
+            if future is not None:
+                return future
+            putting = cast("Rest[asyncio.Future[Any]]", rest)
+        slow = asyncio.create_task(_in_turn(before, putting))
+        self._slow[partition] = slow
+        slow.add_done_callback(lambda _: self._no_longer_slow(partition, slow))
+        return asyncio.create_task(_whole(slow))
+
+    def _no_longer_slow(self, partition: int, slow: "asyncio.Task[Any]") -> None:
+        if self._slow.get(partition) is slow:
+            del self._slow[partition]
+
+    def _seen(self, partition: int, sent: "asyncio.Future[Any]") -> None:
+        self._open.discard(sent)
+        if sent.cancelled():
+            return
+        if (error := sent.exception()) is not None:
+            why = refusal(error)
+            self._fatal(FatalError(f"a write of table {self.name} failed: {why}"))
+            return
+        metadata = sent.result()
+        self._persisted[partition] = metadata.offset
+        self._outbox.observe(metadata)
+
+
+async def _in_turn(
+    before: "asyncio.Task[Any] | None", putting: "Awaitable[asyncio.Future[Any]]"
+) -> "asyncio.Future[Any]":
+    if before is not None:
+        await asyncio.wait([before])
+    return await putting
+
+
+async def _whole(slow: "asyncio.Task[asyncio.Future[Any]]") -> Any:
+    return await (await slow)

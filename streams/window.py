@@ -64,6 +64,9 @@ class Window:
         self._draining = False
         self._closing = False
         self.working = 0
+        self.topics: frozenset[str] = frozenset()
+        self.queued: Callable[[], int] = lambda: 0
+        """How many messages wait in the stream, to be taken."""
 
     @property
     def draining(self) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, Final
 
-from agents.device import decide
+from agents.device import decide, expiry
 from agents.device.commands import Commands
 from agents.device.ending import Ending
 from agents.device.health import Health
@@ -89,6 +89,8 @@ class DeviceAgent:
                 await self._commands.to_scan(partition, step.command, by_record=True)
         elif step.kind is K.RELINE:
             await self._line_up_again(partition, step)
+        elif step.kind is K.EXPIRE:
+            await expiry.forget(self._tools, self._requests, self._work, partition, step)
         elif step.kind in (K.CONFIRMED, K.RELEASED):
             key = request_key(step.device_id, step.request_id or "")
             row = self._requests.get(partition, key)

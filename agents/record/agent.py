@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from agents.record import decide
+from agents.record import decide, expiry
 from agents.record.book import Book, Source
 from agents.record.commands import Commands
 from agents.record.deadlines import Deadlines
@@ -70,6 +70,9 @@ class RecordAgent:
                 raise PoisonError("a step of a scan names its own record's", Cause.INVALID)
             found = None if row is None else row.before(inbound.mark)
             await self._hear(inbound, found, step)
+            return
+        if step.kind is RecordStepKind.EXPIRE:
+            await expiry.forget(self._book, partition, record, row)
             return
         if step.kind in ASKED:
             await self._asked(inbound, row, step)

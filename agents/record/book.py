@@ -129,7 +129,9 @@ class Book:
         stored = self.scans.get(partition, record_key(after.scan.record_id))
         ends = after.state.final and not before.state.final
         if ends:
-            after = after.model_copy(update={"ended_by": by, "ended_from": before.state})
+            ended_ms = before.ended_ms or self.tools.clock.broker_ms()  # the first time it was told
+            end = {"ended_by": by, "ended_from": before.state, "ended_ms": ended_ms}
+            after = after.model_copy(update=end)
         elif stored is not None and stored.state.final and not after.state.final:
             return  # handled again with other settings, it would not end the scan: the end stands
         else:

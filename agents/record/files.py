@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 from agents.record.state import FileIndex, FileKind, FileRow, file_key, index_key
 from streams.tables import DurableTable, Write
@@ -50,6 +51,29 @@ class RecordFiles:
             self._index.put(partition, index_key(record, kind, name), found) for kind, name in names
         ]
         await asyncio.gather(*(write.durable() for write in writes))
+
+    async def remove(self, partition: int, record: str, count: int) -> None:
+        """Forget a record's files; durable on return. The files themselves stay in the data lake.
+
+        Each stage is durable before the next, which is what a crash in between is found by: names
+        by the file's row, the file's row by its number.
+        """
+        numbers = range(count)
+        indexes = [self._index.get(partition, index_key(record, "n", n)) for n in numbers]
+        sha256s = {index.sha256 for index in indexes if index is not None}
+        names: set[tuple[str, str]] = set()
+        for row in (self.by_sha256(partition, record, sha256) for sha256 in sha256s):
+            if row is not None:
+                found = (("uid", row.sop_instance_uid), ("job", row.reco_job_id))
+                names |= {(kind, name) for kind, name in found if name is not None}
+        stages: list[tuple[DurableTable[Any], list[str]]] = [
+            (self._index, [index_key(record, kind, name) for kind, name in names]),
+            (self._files, [file_key(record, sha256) for sha256 in sha256s]),
+            (self._index, [index_key(record, "n", number) for number in numbers]),
+        ]
+        for table, keys in stages:
+            writes = [table.delete(partition, key) for key in keys]
+            await asyncio.gather(*(write.durable() for write in writes))
 
     def _by(self, partition: int, record: str, kind: str, name: int | str) -> FileRow | None:
         found = self._index.get(partition, index_key(record, kind, name))

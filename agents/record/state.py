@@ -56,6 +56,8 @@ class ScanRow(Message):
     """Mark of the message that took the scan to its final state."""
     ended_from: ScanState | None = None
     """The state in which that message found it."""
+    ended_ms: int = 0
+    """Broker time of its end: from then on it is kept for SCANHUB_KEEP_RECORDS_DAYS."""
 
     def before(self, mark: str) -> "ScanRow":
         """Give the row as the message that ended the scan found it, if this is that one; else as it is.

@@ -3,7 +3,7 @@
 from typing import Final
 
 from agents.device.decide import MOST_FAULTS
-from agents.workflow import decide, evidence
+from agents.workflow import decide, evidence, expiry
 from agents.workflow.asking import Asking
 from agents.workflow.book import LATE, Book
 from agents.workflow.completions import Completions
@@ -46,6 +46,9 @@ class WorkflowAgent:
         owner = canonical(step.workflow_id)
         if step.kind is WorkflowStepKind.SCAN:
             await self._scanned(inbound, step)
+            return
+        if step.kind is WorkflowStepKind.EXPIRE:
+            await expiry.forget(self._book, partition, owner)
             return
         row = await self._book.current(partition, owner)
         if step.kind is WorkflowStepKind.TOLD:

@@ -206,6 +206,7 @@ def _changed(before: WorkflowRow, after: WorkflowRow, when: Moment) -> WorkflowR
         update={
             "version": before.version + 1,
             "at_ms": when.at_ms,
+            "changed_ms": max(before.changed_ms, when.born_ms),
             "acts": (*acts, Act(kind=A.RESPOND)),
         }
     )

@@ -105,6 +105,8 @@ class WorkflowRow(Message):
     version: int = 0
     at_ms: int = 0
     """Wall time of the last change, for people."""
+    changed_ms: int = 0
+    """Broker time of the newest message that changed it: its age, when it ended."""
     acts: tuple[Act, ...] = ()
     taken: tuple[str, ...] = ()
     """Marks of the last requests that changed it: the same one again changes nothing."""

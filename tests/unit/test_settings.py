@@ -46,6 +46,7 @@ def test_the_defaults_are_those_of_the_interface(monkeypatch: pytest.MonkeyPatch
     assert settings.device_networks == ()
     assert (settings.cache_s, settings.start_max_age_s) == (5, 900)
     assert (settings.remember_requests_days, settings.scans_per_device) == (14, 1)
+    assert settings.keep_records_days == 90
     assert (settings.web_host, settings.web_port) == ("127.0.0.1", 6066)
 
 
@@ -184,6 +185,15 @@ def test_the_app_says_in_a_sentence_what_clashes() -> None:
     assert "Traceback" not in ended.stderr
     assert "SCANHUB_RECO_DIALECT" in ended.stderr
     assert "SCANHUB_RECORDS" in ended.stderr
+
+
+def test_a_request_is_not_remembered_for_longer_than_its_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ValidationError, match="SCANHUB_KEEP_RECORDS_DAYS is below"):
+        read(monkeypatch, SCANHUB_KEEP_RECORDS_DAYS="13.9")
+    for days in ("0", "14"):  # 0: for ever
+        assert read(monkeypatch, SCANHUB_KEEP_RECORDS_DAYS=days).keep_records_days == float(days)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,30 @@
 """What was fetched and got lost is read again, a few times, and only while it stands still."""
 
-from streams.lost import MOST, PATIENCE_S, Advice, Lost
+from collections.abc import Hashable
+
+import streams.lost as module
+from streams.lost import MOST, PATIENCE_S, WHOLE, Advice
 
 PLACE = ("scan-jobs", 0)
+
+
+class Lost(module.Lost):
+    """Looked at by a consumer that gives out whole fetches all the time."""
+
+    looks = 0
+
+    def look(
+        self,
+        place: Hashable,
+        base: int,
+        *,
+        stands: bool,
+        now: float,
+        rounds: int | None = None,
+    ) -> Advice:
+        self.looks += WHOLE
+        given = self.looks if rounds is None else rounds
+        return super().look(place, base, stands=stands, rounds=given, now=now)
 
 
 def test_what_stands_still_is_read_again_after_a_while() -> None:
@@ -44,3 +66,12 @@ def test_places_are_told_apart_and_forgotten() -> None:
     assert lost.look(PLACE, 7, stands=True, now=PATIENCE_S) is Advice.READ_AGAIN
     lost.clear()
     assert lost.look(other, 7, stands=True, now=9 * PATIENCE_S) is Advice.NOTHING
+
+
+def test_what_a_fetch_still_holds_is_not_lost_however_long_that_takes() -> None:
+    lost = Lost()
+    for second in range(600):
+        advice = lost.look(PLACE, 7, stands=True, now=float(second), rounds=5)
+        assert advice is Advice.NOTHING
+    assert lost.look(PLACE, 7, stands=True, now=601.0, rounds=6) is Advice.NOTHING
+    assert lost.look(PLACE, 7, stands=True, now=602.0, rounds=7) is Advice.READ_AGAIN

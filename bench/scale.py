@@ -1,0 +1,115 @@
+"""More workers: `python -m bench.scale`, about a quarter of an hour.
+
+A backlog with one, two and four workers on the same partitions, managers that answer in 50 ms; and what
+is felt at a steady rate when a worker joins, is stopped, or is killed and comes back. Queue and gateway
+are off. No time is ever asserted. Exit code 1 only if a job was lost or started twice.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from bench.grow_size import Space
+from bench.machine import facts
+from bench.rows import fill
+from bench.scale_changes import DEVICES, RATE, Changes
+from bench.scale_rates import Rates
+from bench.scale_report import print_scale
+from bench.stand import Stand
+from sandbox.demo.stopping import Interrupted, Interruptible
+from sandbox.kafka import KafkaFailedError, KafkaUnavailableError
+from sandbox.processes import ProcessFailedError
+
+PARTS: Final = ("rates", "changes")
+
+
+def main() -> int:
+    """Measure, print tables, write the figures, and give the exit code."""
+    given = _parser().parse_args()
+    logs = given.out.parent / "logs"
+    try:
+        with (
+            Interruptible() as signals,
+            tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder,
+            Stand(Path(folder), logs, given.latency_ms) as stand,
+        ):
+            result = {
+                "command": f"python -m bench.scale {' '.join(sys.argv[1:])}".rstrip(),
+                "machine": facts(),
+                "latency_ms": given.latency_ms,
+                "partitions": stand.partitions,
+                "devices": DEVICES,
+                "per_second": RATE,
+                "records": given.records,
+            }
+            result |= signals.run(_parts(stand, logs, given))
+    except Interrupted as interrupted:
+        print("stopped: nothing is left running", file=sys.stderr)
+        return interrupted.exit_code
+    except (KafkaUnavailableError, KafkaFailedError, ProcessFailedError, OSError) as error:
+        print(f"bench: {error}", file=sys.stderr)  # a TimeoutError is an OSError
+        return 1
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps(result, indent=2) + "\n")
+    print_scale(result, given.out)
+    return 0 if result["good"] else 1
+
+
+async def _parts(stand: Stand, logs: Path, given: argparse.Namespace) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    measured: list[Rates | Changes] = []
+    parts = given.part or PARTS
+    if "rates" in parts:
+        space = Space("rates", stand.partitions, given.records)
+        await fill(stand.kafka.bootstrap, space.app_id, space.topics, space.records, DEVICES)
+        rates = Rates(stand, space)
+        measured.append(rates)
+        result["rates"] = []
+        for _ in range(given.rounds):  # in turn, so that a noisy minute does not strike one alone
+            for in_flight in given.in_flight:
+                for workers in given.workers:
+                    one = await rates.measure(workers, in_flight, given.jobs)
+                    result["rates"].append(one)
+                    print(json.dumps(one), flush=True)
+    if "changes" in parts:
+        space = Space("changes", stand.partitions, given.records)
+        await fill(stand.kafka.bootstrap, space.app_id, space.topics, space.records, DEVICES)
+        changes = Changes(stand, space, logs)
+        measured.append(changes)
+        result["changes"] = await changes.run(given.times, first=1)
+        print(json.dumps({"changes": result["changes"]}), flush=True)
+    return {
+        **result,
+        "jobs_sent": sum(one.jobs for one in measured),
+        "jobs_not_ended": sum(one.lost for one in measured),
+        "names_not_ended": [name for one in measured for name in one.missing],
+        "started_twice": sum(one.twice for one in measured),
+        "good": not any(one.lost or one.twice for one in measured),
+    }
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.scale", description="More workers.")
+    parser.add_argument("--out", type=Path, default=Path("out/bench/scale.json"))
+    parser.add_argument("--workers", type=_numbers, default=[1, 2, 4], help="how many, by commas")
+    parser.add_argument(
+        "--in-flight", type=_numbers, default=[10, 100], help="SCANHUB_IN_FLIGHT, by commas"
+    )
+    parser.add_argument("--jobs", type=int, default=3000, help="of each backlog")
+    parser.add_argument("--rounds", type=int, default=3, help="of each number of workers, in turn")
+    parser.add_argument("--times", type=int, default=3, help="each change")
+    parser.add_argument("--records", type=int, default=20_000, help="finished ones in the tables")
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this one")
+    parser.add_argument("--latency-ms", type=float, default=50.0, help="of each manager's answer")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
