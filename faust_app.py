@@ -3,6 +3,7 @@
 `faust -A faust_app worker` runs the processor; `faust -A faust_app --help` lists the commands.
 """
 
+import gc
 import logging
 import os
 import sys
@@ -101,5 +102,9 @@ settings = read_settings()
 topics = name_topics(settings)
 clock = Clock(offset_s=settings.clock_offset_s)
 app = make_app(settings, topics, clock)
+# What is made until here stays; collecting after each 700 objects would look through much of it again
+# and again (docs/performance.md). Nothing of ours needs the collector to be quick.
+gc.freeze()
+gc.set_threshold(50_000, 20, 50)
 runtime = Runtime(app, settings, topics, clock, lambda: make_managers(settings, clock))
 add_commands(app, settings, topics, tables=TABLES)

@@ -27,6 +27,7 @@ from agents.workflow.state import WorkflowRow
 from agents.workflow.state import WorkItem as WorkflowItem
 from datalake import DataLake
 from managers import Managers
+from models import wire
 from models.base import Message
 from models.errors import FatalError
 from models.work import ParkedRow
@@ -35,6 +36,7 @@ from streams.caughtup import CaughtUp
 from streams.clock import Clock
 from streams.deadletters import DeadLetters
 from streams.engine import App
+from streams.fresh import Fresh
 from streams.guard import stop_now
 from streams.inbound import Inbound
 from streams.localstore import LocalStore
@@ -101,6 +103,7 @@ class Runtime:
             await managers.close()
 
         app.after_stop = close
+        self._fresh = Fresh(partial(app.places, topics[wire.SCAN_JOBS]), app.ends)
         tools = Tools(
             settings=settings,
             partitions=topics.partitions,
@@ -110,6 +113,7 @@ class Runtime:
             dead_letters=DeadLetters(self._outbox, clock, self._metrics),
             metrics=self._metrics,
             draining=lambda: any(window.draining for window in app.windows),
+            fresh=self._fresh,
             caught_up=CaughtUp(
                 [topics[name] for name in record.TOPICS],
                 window=lambda: self._records_window,
@@ -265,6 +269,7 @@ class Runtime:
             log.warning("DEVICE_MANAGER_URI is not set: scan jobs wait until it is")
 
     async def _recovered(self) -> None:
+        await self._fresh.learn()
         self._devices.recovered()
         self._records.recovered()
         self._workflows.recovered()
@@ -273,6 +278,7 @@ class Runtime:
 
     def _disowned(self) -> None:
         self._owned = False
+        self._fresh.forget()
 
     async def _tick(self) -> None:
         """Turn what is due into messages of its owner; nothing else happens in a timer."""

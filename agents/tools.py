@@ -110,6 +110,8 @@ class Tools:
     metrics: Metrics
     draining: Callable[[], bool]
     bugs: Flood = field(default_factory=Flood)
+    fresh: Callable[[Inbound], bool] = lambda _: True
+    """Whether nobody can have begun a scan job before (streams/fresh.py)."""
     caught_up: Callable[[int, int], Awaitable[bool]] = always_caught_up
     """Whether all that a record's partition was sent up to a broker time (ms) has been handled."""
 
@@ -131,7 +133,23 @@ class Tools:
         The broker has them on return: events are out before the row that they tell of is written.
         A crash in between announces again, with the same ids; the other way round it would not.
         """
-        sent = []
+        await self.confirm(await self.say(announcements, key=key, trace=trace, **identity))
+
+    async def confirm(self, sent: list[Awaitable[Any]]) -> None:
+        """Wait until the broker has what was said."""
+        for acknowledged in sent:
+            await self.outbox.confirm(acknowledged)
+
+    async def say(
+        self,
+        announcements: list[Announcement],
+        *,
+        key: str,
+        trace: Headers = (),
+        **identity: Any,
+    ) -> list[Awaitable[Any]]:
+        """Put ScanEvents into their batch, in order; gives what `confirm` waits for."""
+        sent: list[Awaitable[Any]] = []
         for one in announcements:
             told = {**identity, **one.fields}
             # A command's answer has one id, whether its scan has a record by now or not.
@@ -140,11 +158,10 @@ class Tools:
             event_id = wire.make_id(owner, one.event, one.unique)
             event = ScanEvent(event_id=event_id, event=one.event, at=self.clock.wall(), **told)
             headers = standard_headers(event.request_id or key, event_id, trace)
-            self.metrics.events.labels(event.event, event.state or "").inc()
+            self.metrics.announced(event.event, event.state or "").inc()
             value = event.to_bytes()
             sent.append(await self.outbox.put(wire.SCAN_EVENTS, key.encode(), value, headers))
-        for acknowledged in sent:
-            await self.outbox.confirm(acknowledged)
+        return sent
 
     async def settle(
         self,
@@ -178,8 +195,9 @@ class Tools:
                 PoisonError(f"internal error {name}", Cause.INTERNAL),
                 stage=handler.__name__,
             )
-        self.metrics.messages.labels(inbound.topic).inc()
-        self.metrics.seconds.labels(inbound.topic).observe(self.clock.monotonic() - began)
+        settled, seconds = self.metrics.settled(inbound.topic)
+        settled.inc()
+        seconds.observe(self.clock.monotonic() - began)
         return rest
 
     def _log_bug(self, name: str, inbound: Inbound, error: Exception) -> None:

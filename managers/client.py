@@ -8,6 +8,7 @@ an address or an id (promise 8).
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, NoReturn, TypeVar
@@ -39,7 +40,14 @@ CONNECTIONS: Final = 100
 
 PROBE_S: Final = 2.0
 
+ACCEPTS: Final = {"accept": "application/json", "accept-encoding": "identity"}
+"""Nothing compressed: a few bytes would unfold to more than any bound."""
+JSON: Final = "application/json"
+_HEADERS: Final = httpx.Headers(ACCEPTS)
+_JSON_HEADERS: Final = httpx.Headers(ACCEPTS | {"content-type": JSON})
+
 _PATIENCE: Final = frozenset({408, 425, 429})
+_MOMENTARY: Final = frozenset({502, 503})
 _NO_TOKEN: Final = frozenset({401, 403})
 
 # One repeat, at most 0.3 s later, both within the one limit of the whole question. `timeout=None`:
@@ -47,6 +55,11 @@ _NO_TOKEN: Final = frozenset({401, 403})
 _again = stamina.AsyncRetryingCaller(
     attempts=2, timeout=None, wait_initial=0.1, wait_max=0.3, wait_jitter=0.1
 )
+
+
+@lru_cache(maxsize=256)
+def _url(text: str) -> httpx.URL:
+    return httpx.URL(text)
 
 
 class OversizeError(TransientError):
@@ -58,7 +71,12 @@ class OversizeError(TransientError):
 
 
 def _worth_another(error: Exception) -> bool:
-    """Only a connection that never stood, or was dropped; not a time-out of the answer."""
+    """Only a connection that never stood, or was dropped, or a manager that is busy for a moment.
+
+    Not a time-out of the answer.
+    """
+    if isinstance(error, TransientError):
+        return error.status in _MOMENTARY
     return isinstance(error, httpx.HTTPError) and (not sent(error) or dropped(error))
 
 
@@ -74,7 +92,7 @@ class Question:
     path: str
     asked: str
     body: bytes | None = field(default=None, repr=False)
-    content_type: str = "application/json"
+    content_type: str = JSON
     most: int = SMALL
     good: frozenset[int] = frozenset({200})
     says: Mapping[int, str] = field(default_factory=dict)
@@ -104,14 +122,15 @@ class Manager:
         self._uri = uri
         self._timeout_s = timeout_s
         self._tokens = tokens
+        self._transport = TrueTransport(tls=tls_context(ca_file), connections=CONNECTIONS)
+        self._limits = {"timeout": phases(timeout_s).as_dict()}
         self._client = httpx.AsyncClient(
-            transport=TrueTransport(tls=tls_context(ca_file), connections=CONNECTIONS),
+            transport=self._transport,
             trust_env=False,
             follow_redirects=False,
             timeout=phases(timeout_s),
             cookies=no_cookies(),
-            # Nothing compressed: a few bytes would unfold to more than any bound.
-            headers={"accept": "application/json", "accept-encoding": "identity"},
+            headers=ACCEPTS,
         )
 
     async def probe(self) -> bool:
@@ -178,15 +197,30 @@ class Manager:
             raise TransientError(sentence, sent=began) from error
 
     async def _attempt(self, question: Question, token: Token | None) -> bytes:
-        headers = dict(token.header) if token is not None else {}
-        if question.body is not None:
-            headers["content-type"] = question.content_type
-        async with self._client.stream(
-            question.method, self._uri + question.path, content=question.body, headers=headers
-        ) as response:
+        # Straight to the transport, with headers made once: what httpx's client and a request made of
+        # plain data do besides (cookies, redirects, an authentication flow, defaults) costs more than
+        # the call itself.
+        if question.body is None:
+            headers = _HEADERS
+        elif question.content_type == JSON:
+            headers = _JSON_HEADERS
+        else:
+            headers = httpx.Headers(ACCEPTS | {"content-type": question.content_type})
+        request = httpx.Request(
+            question.method,
+            _url(self._uri + question.path),
+            stream=httpx.ByteStream(question.body or b""),
+            headers=headers if token is None else {**headers, **token.header},
+            extensions=self._limits,
+        )
+        request.read()
+        response = await self._transport.handle_async_request(request)
+        try:
             if response.status_code not in question.good:
                 self._refuse(response.status_code, question, token)
             body = await self._read(response, question)
+        finally:
+            await response.aclose()
         self.answered += 1
         return body
 

@@ -14,7 +14,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
-from streams import parser
+from streams import parser, reading
 from streams.caughtup import End
 from streams.eager import Rest, begin
 from streams.guard import Guard, stop_now
@@ -39,6 +39,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Start the consumer, with a parser that reads any header, and listen to its heartbeats."""
         parser.install()
+        reading.install()
         await super().on_start()
         guard: Guard = self.app.guard  # type: ignore[attr-defined]
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - no public way
@@ -51,6 +52,19 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return good
 
         coordinator._do_heartbeat = listened  # noqa: SLF001
+
+    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
+        records: Any = await super()._fetch_records(consumer, *args, **kwargs)
+        return reading.Read(records, consumer)
+
+    async def begins(self, place: TP) -> int:
+        """Ask the broker for the first offset that it still has of a place."""
+        return cast("int", await self.call_thread(self._begins, place))
+
+    async def _begins(self, place: TP) -> int:
+        consumer = self._ensure_consumer()
+        async with asyncio.timeout(ENDS_S):
+            return int((await consumer.beginning_offsets([place]))[place])
 
     async def ends(self, places: list[TP]) -> dict[TP, End]:
         """Ask the broker for the ends of some places.
@@ -118,11 +132,10 @@ class Consumer(driver.Consumer):
             if not wanted:  # for aiokafka, no partitions means all
                 await asyncio.sleep(timeout)
                 return {}
-        seeks = self.offsets.seeks
-        records = await super()._getmany(wanted, timeout)
-        sure = seeks == self.offsets.seeks
+        records: Any = await super()._getmany(wanted, timeout)
         for place, messages in (records or {}).items():
-            self.offsets.fetched(place, (message.offset for message in messages), sure=sure)
+            start = records.start[place]
+            self.offsets.fetched(place, (message.offset for message in messages), start=start)
         return records
 
     async def _drain_messages(self, fetcher: Any) -> None:
@@ -148,8 +161,10 @@ class Consumer(driver.Consumer):
             given += 1
             if given % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-            before = read[place]
-            if before is not None and message.offset < before:
+            before, taken = read[place], self.offsets.next(place)
+            # A repeat only if its stream has taken it: what was read out of order after a seek has not
+            # been (streams/window.py leaves it), and comes here in its order later.
+            if before is not None and taken is not None and message.offset < min(before, taken):
                 continue
             _, waits = begin(deliver(message))
             if waits is not None and not await self._delivered(waits):
@@ -167,9 +182,10 @@ class Consumer(driver.Consumer):
 
     async def seek_wait(self, partitions: Any) -> None:
         """Seek, and note where reading goes on."""
+        await super().seek_wait(partitions)
+        # Afterwards: a fetch that came back meanwhile had read from where it was before.
         for place, offset in partitions.items():
             self.offsets.sought(place, offset)
-        await super().seek_wait(partitions)
 
     async def seek_to_committed(self) -> Any:
         """Seek, and note where reading goes on.
@@ -250,7 +266,10 @@ class Consumer(driver.Consumer):
             for message in [one for one in self._unacked_messages if one.tp == place]:
                 self._unacked_messages.discard(message)  # left, and comes again as another object
             try:
-                await self.seek_wait({place: base})
+                first = await cast("ConsumerThread", self._thread).begins(place)
+                if first > base:  # it became too old at the broker, and is gone there
+                    self.offsets.skipped(place, base, first)
+                await self.seek_wait({place: max(base, first)})
             except (KafkaError, TimeoutError) as error:
                 # The assignment changes under us, or the broker is away: the next look sees.
                 log.warning("it could not be read again (%s)", type(error).__name__)

@@ -135,6 +135,10 @@ class App(faust.App):
         ends: Ends = await consumer.ends(places)
         return ends
 
+    def places(self, topic: str) -> list[TP]:
+        """Give the partitions of a topic that are assigned to us."""
+        return [place for place in self.consumer.assignment() if place.topic == topic]
+
     async def on_first_start(self) -> None:
         """Do what must be done before anything is consumed (topics, checks), then start."""
         if self.before_start is not None and not self.client_only:

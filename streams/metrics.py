@@ -1,5 +1,7 @@
 """All metrics: names, labels, help texts. In a registry of their own; no value ever holds an id."""
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 
@@ -67,6 +69,14 @@ class Metrics:
             "Time since the last good heartbeat of the group, seconds; the worker ends at 7.",
             registry=self.registry,
         )
+
+        # Looking a label up takes a lock and a tuple: once for each, not for each message.
+        self.settled = cache(self._settled)
+        self.announced = cache(self.events.labels)
+
+    def _settled(self, topic: str) -> tuple[Counter, Histogram]:
+        """Give what counts a topic's messages, and what measures them."""
+        return self.messages.labels(topic), self.seconds.labels(topic)
 
     def text(self) -> bytes:
         """Give all metrics in Prometheus' text form."""

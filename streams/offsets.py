@@ -18,6 +18,7 @@ class Offsets:
         self._first: dict[Hashable, int] = {}
         self._empty: defaultdict[Hashable, dict[int, int]] = defaultdict(dict)
         self.seeks = 0
+        self._taken: set[Hashable] = set()
         self._next: dict[Hashable, int] = {}
         self._skips: defaultdict[Hashable, dict[int, int]] = defaultdict(dict)
         self.broken: set[Hashable] = set()
@@ -27,33 +28,44 @@ class Offsets:
         """Note that reading goes on at an offset."""
         self.seeks += 1
         self._last[place] = offset - 1
-        # Not lowered by a seek back: what was taken already comes twice then, and that is fine.
-        self._next.setdefault(place, offset)
+        if place not in self._taken:
+            self._next[place] = offset
+            self._skips.pop(place, None)
+        # Else not lowered by a seek back: what was taken already comes twice then, and that is fine.
 
-    def fetched(self, place: Hashable, offsets: Iterable[int], *, sure: bool = True) -> None:
-        """Note offsets that the broker gave, in order; what it skipped is empty.
+    def fetched(self, place: Hashable, offsets: Iterable[int], *, start: int | None) -> None:
+        """Note offsets that the broker gave, in order, read from `start` on; what it skipped is empty.
 
-        Not `sure`: a seek was made meanwhile, and nobody knows from where the first one was read.
+        `start` is the consumer's own position (streams/reading.py), None where it is not known. What
+        was last seen here says nothing of it: between the two lie fetches of which nobody got the
+        result, and seeks. Taken for empty, it was passed by a commit: jobs were lost after one kill
+        of twelve on a loaded machine.
         """
-        for number, offset in enumerate(offsets):
+        for offset in offsets:
             self._first.setdefault(place, offset)
-            expected = self._last.get(place, offset - 1) + 1
-            if offset > expected and (sure or number > 0):
-                self._empty[place][expected] = offset
-                self._skips[place][expected] = offset
+            if start is not None and offset > start:
+                self.skipped(place, start, offset)
             self._next.setdefault(place, offset)
             self._last[place] = offset
+            start = offset + 1
+
+    def skipped(self, place: Hashable, start: int, end: int) -> None:
+        """Note that the broker holds no message from `start` on and before `end`."""
+        self._empty[place][start] = end
+        self._skips[place][start] = end
 
     def forget(self, place: Hashable) -> None:
         """Forget a place that is no longer ours."""
         for kept in (self._last, self._first, self._empty, self._next, self._skips):
             kept.pop(place, None)
         self.broken.discard(place)
+        self._taken.discard(place)
 
     def restart(self) -> None:
         """Expect everything anew: the windows left what they had not begun, and it comes again."""
         self._next.clear()
         self._skips.clear()
+        self._taken.clear()
 
     def take(self, place: Hashable, offset: int) -> bool:
         """Note that a message reached its stream; tell whether none before it is missing.
@@ -64,6 +76,7 @@ class Offsets:
         while expected in skips and expected < offset:
             expected = skips.pop(expected)
         whole = offset <= expected
+        self._taken.add(place)
         if not whole:
             self.broken.add(place)
         self._next[place] = max(expected, offset + 1) if whole else expected

@@ -1,6 +1,8 @@
 """What a scan job needs of the managers: the device's address, the sequence, a new record."""
 
 import asyncio
+from http import HTTPStatus
+from typing import Final
 
 from agents.device import decide
 from agents.device.health import Health
@@ -10,9 +12,15 @@ from agents.tools import Announcement, Tools, record_key
 from managers import Sequence
 from models.errors import TransientError
 from models.events import EventKind
-from models.managers import Record
 from settings import RecordsDialect
+from streams.eager import together
 from streams.tables import Write
+
+MOMENTARY: Final = frozenset({
+    HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS,
+})  # fmt: skip
+"""Answers of a manager that is busy for a moment, or of the gateway before it."""
+MOMENT_S: Final = 0.05
 
 
 class Enricher:
@@ -29,7 +37,7 @@ class Enricher:
         """
         managers = self._tools.managers
         subject, job = row.request_id, row.job
-        outcomes = await asyncio.gather(
+        outcomes = await together(
             self._health.ask(
                 managers.sequences,
                 subject,
@@ -39,7 +47,6 @@ class Enricher:
                 managers.devices, subject, managers.devices.device_location_request(job.device_id)
             ),
             *(write.durable() for write in writes if write is not None),
-            return_exceptions=True,
         )
         # All have ended.
         errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
@@ -49,14 +56,29 @@ class Enricher:
         assert isinstance(sequence, Sequence)  # noqa: S101 - for the type; errors were raised above
         return sequence
 
-    async def find_or_make(self, row: RequestRow, *, fresh: bool) -> Record:
+    async def find_or_make(self, row: RequestRow, *, fresh: bool) -> RequestRow:
         """Make the record; if it may have been begun before, look for it first and adopt it.
 
-        Where the exam manager keeps no records, the job's id, which is its task's, is the record's.
+        A manager that answers with an error, as busy ones do now and then, is asked once more at once:
+        a job that is parked for it holds up all behind it. Where the exam manager keeps no records,
+        the job's id, which is its task's, is the record's. Gives the row with its record.
+
         Raises TransientError, PermanentError; LeftError where the worker stops.
         """
         if self._tools.settings.records is RecordsDialect.TASK:
-            return Record(id=row.job.job_id)
+            return row.model_copy(update={"record_id": row.job.job_id})
+        try:
+            return await self._find_or_make(row, fresh=fresh)
+        except TransientError as error:
+            if error.status not in MOMENTARY:
+                raise
+        await asyncio.sleep(MOMENT_S)
+        # It may have made a record all the same: looked for first, and once more at the scan's end.
+        return await self._find_or_make(
+            row.model_copy(update={"attempt": row.attempt + 1}), fresh=False
+        )
+
+    async def _find_or_make(self, row: RequestRow, *, fresh: bool) -> RequestRow:
         exams = self._tools.managers.exams
         if not fresh:
             self._tools.go_on()
@@ -69,8 +91,9 @@ class Enricher:
                     fields={"record_id": found.id, "attempt": row.attempt},
                 )
                 await announce(self._tools, row, [adopted])
-                return found
+                return row.model_copy(update={"record_id": found.id})
         self._tools.go_on()
         self._tools.guard.check()
         making = exams.create_record(row.job.job_id, decide.record_comment(row))
-        return await self._health.ask(exams, row.request_id, making)
+        record = await self._health.ask(exams, row.request_id, making)
+        return row.model_copy(update={"record_id": record.id})

@@ -21,7 +21,10 @@ _KEPT: Final = 64
 _NOT_OF_REQUEST: Final = frozenset({401, 403, 408, 425, 429})
 """Answers that say nothing of this request: a token is missing, or the manager is busy."""
 OPENS_AT: Final = 3
-"""So many failures in a row open the breaker, if the probe fails too, or several jobs met them."""
+"""So many failures in a row open the breaker, if the probe fails too, or several jobs met them. Only
+where most answers are bad: 1 of 20 at random is three in a row every now and then."""
+RECENT: Final = 10
+"""Of so many answers, good and bad, half must have been bad."""
 FRESH_S: Final = 0.3
 """How long the answer to a probe counts."""
 FORGOTTEN_S: Final = 60.0
@@ -57,6 +60,8 @@ class _Seen:
     bad: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=_KEPT))
     failures: int = 0
     """Since the last good answer."""
+    recent: deque[bool] = field(default_factory=lambda: deque(maxlen=RECENT))
+    """Whether the last answers were good."""
     subjects: set[str] = field(default_factory=set)
     """Whose they were."""
     away_since: float | None = None
@@ -169,6 +174,7 @@ class Health:
         return alive
 
     def _note_answer(self, seen: _Seen, subject: str) -> None:
+        seen.recent.append(True)
         seen.good.pop(subject, None)
         seen.good[subject] = self._monotonic()
         while len(seen.good) > _KEPT:
@@ -186,8 +192,10 @@ class Health:
 
     async def _note_failure(self, seen: _Seen, subject: str) -> None:
         seen.failures += 1
+        seen.recent.append(False)
         seen.subjects.add(subject)
-        if seen.failures < OPENS_AT or seen.open_until is not None:
+        mostly_bad = 2 * seen.recent.count(False) >= len(seen.recent)
+        if seen.failures < OPENS_AT or not mostly_bad or seen.open_until is not None:
             return
         if len(seen.subjects) == 1 and await self._probe(seen):
             return

@@ -171,6 +171,8 @@ class Parking:
         before = self.get(partition, row, AT_DEVICE)
         if not self._limit:
             await self.leave(partition, row)
+            # Also where it has no row any more: without a gateway its place in the queue went before.
+            await self.wake_next(partition, row.job.device_id)
             return
         if before is not None:  # else it was over before its START was answered
             due_ms = self._tools.clock.broker_ms() + int(self._tools.settings.lease_s * 1000)

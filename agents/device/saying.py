@@ -1,5 +1,8 @@
 """What a device's aggregate says of a job, and the ids under which it says it: equal on every repeat."""
 
+from collections.abc import Awaitable
+from typing import Any
+
 from agents.device.decide import Wait
 from agents.device.state import RequestRow
 from agents.states import path
@@ -61,9 +64,16 @@ def in_place(row: RequestRow, place: int, unique: str) -> Announcement:
 
 
 async def announce(tools: Tools, row: RequestRow, announcements: list[Announcement]) -> None:
-    """Announce what happened to a job: on its record's key once it has one, else its request's."""
+    """Announce what happened to a job; the broker has it on return."""
+    await tools.confirm(await say(tools, row, announcements))
+
+
+async def say(
+    tools: Tools, row: RequestRow, announcements: list[Announcement]
+) -> list[Awaitable[Any]]:
+    """Announce it on its record's key once it has one, else its request's; `confirm` waits for it."""
     job = row.job
-    await tools.announce(
+    return await tools.say(
         announcements,
         key=row.request_id if row.record_id is None else record_key(row.record_id),
         trace=row.trace,

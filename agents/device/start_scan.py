@@ -10,7 +10,7 @@ from agents.device.ending import Ending
 from agents.device.enrich import Enricher
 from agents.device.health import Health
 from agents.device.parking import Parking
-from agents.device.saying import accepted, announce, lined_up, task_id
+from agents.device.saying import accepted, announce, lined_up, say, task_id
 from agents.device.state import RequestRow, request_key
 from agents.tools import Announcement, Tools
 from managers import Sequence
@@ -19,6 +19,7 @@ from models.errors import PermanentError, PoisonError, TransientError
 from models.events import EventKind, ScanState
 from models.scan import ScanJob
 from models.wire import Cause
+from streams.eager import acknowledged
 from streams.inbound import Inbound
 from streams.intake import is_in_place, reroute
 from streams.outbox import standard_headers
@@ -56,7 +57,8 @@ class ScanStarter:
         row = self._requests.get(inbound.partition, key)
         kind = decide.arrival(row, inbound.origin, decide.body_hash(inbound))
         if row is None:
-            return await self._begin(inbound.partition, decide.accept(inbound, job))
+            came = decide.accept(inbound, job)
+            return await self._begin(inbound.partition, came, fresh=self._tools.fresh(inbound))
         if kind is Arrival.AGAIN:
             # Its worker died, maybe before this was announced: as it was then, without a record.
             came = row.model_copy(update={"record_id": None})
@@ -91,23 +93,33 @@ class ScanStarter:
         else:
             await self.advance(partition, row.model_copy(update={"attempt": row.attempt + 1}))
 
-    async def _begin(self, partition: int, row: RequestRow) -> Awaitable[Any] | None:
+    async def _begin(
+        self, partition: int, row: RequestRow, *, fresh: bool
+    ) -> Awaitable[Any] | None:
         settings = self._tools.settings
         problem = decide.refuse(row.job, records=settings.records, dialect=settings.device_dialect)
         wait = None if problem else self._parking.why_wait(partition, row)
         if wait is not None:
             return self._line_up(partition, row, wait)
-        announced = announce(self._tools, row, [accepted(row)])
+        tools = self._tools
+        said = await say(tools, row, [accepted(row)])
         if problem is not None:
-            await announced
+            await tools.confirm(said)
             await self._ending.end(partition, row, ScanState.FAILED, problem)
         elif self._too_old(row):
-            await announced
+            await tools.confirm(said)
             await self._ending.hold(partition, row, decide.TOO_OLD)
+        elif fresh:
+            # Its place in a queue needs its row; else the first row is the one with its record: should
+            # the worker die before that, the job comes again and is not fresh any more.
+            written = self._write(partition, row) if settings.scans_per_device else None
+            await self.advance(partition, row, written, fresh=True)
+            await tools.confirm(said)
         else:
-            # Side by side: the event goes into its batch first, and nobody waits for it.
-            written = self._write(partition, row)
-            await asyncio.gather(announced, self.advance(partition, row, written))
+            await tools.confirm(said)
+            # A worker may have died with it: making its record may have been begun.
+            again = row.model_copy(update={"attempt": row.attempt + 1})
+            await self.advance(partition, again)
         return None
 
     def _line_up(self, partition: int, row: RequestRow, wait: Wait) -> Awaitable[Any]:
@@ -128,12 +140,14 @@ class ScanStarter:
         row: RequestRow,
         accepted: Write | None = None,
         *,
+        fresh: bool = False,
         same_task: bool = False,
     ) -> None:
         """Enrich a job, make its record and send its DeviceTask; park it where that can't be now.
 
-        `accepted` is the acceptance row's write of a fresh job: only then may a record be made
-        without looking first. A row read from the table may be of a worker that died in between.
+        Only of a fresh job may a record be made without looking first: a row read from the table, or
+        a message that comes again, may be of a worker that died in between. `accepted`: its row's
+        write, if it was made.
         """
         before = row.stage
         if row.record_id is not None and before is ScanState.HELD:
@@ -141,12 +155,10 @@ class ScanStarter:
             await self._ending.tell_record(row, ScanState.READY)
         lease = self._parking.take(partition, row)
         try:
-            sequence = await self._enricher.enrich(
-                row, accepted or self._write(partition, row), lease
-            )
+            written = accepted if fresh else self._write(partition, row)
+            sequence = await self._enricher.enrich(row, written, lease)
             if row.record_id is None:
-                record = await self._enricher.find_or_make(row, fresh=accepted is not None)
-                row = row.model_copy(update={"record_id": record.id})
+                row = await self._enricher.find_or_make(row, fresh=fresh)
         except TransientError as error:
             await self._ending.retry(partition, row, str(error), error)
             return
@@ -168,7 +180,7 @@ class ScanStarter:
         headers = standard_headers(row.request_id, task_id(row), row.trace)
         key = row.job.device_id.encode()
         try:
-            await asyncio.gather(
+            await acknowledged(
                 self._write(partition, row).durable(),
                 tools.outbox.deliver(wire.DEVICE_TASKS, key, body, headers, partition=partition),
                 self._ending.tell_record(row, ScanState.READY, previous=before),

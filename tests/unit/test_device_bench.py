@@ -108,6 +108,7 @@ class Bench:
         self.settings = Settings(**{"scans_per_device": 0, **settings})
         self.fatal: list[BaseException] = []
         self.leaving = False
+        self.offsets = -1
         self.restart()
 
     def restart(self) -> None:
@@ -115,7 +116,7 @@ class Bench:
         outbox = make_outbox(self.producer, self.clock)
         metrics = Metrics()
         self.guard = Guard(10, self.clock.monotonic, die_with)
-        fake = self.managers
+        fake, end = self.managers, self.offsets + 1
         tools = Tools(
             settings=self.settings,
             partitions=8,
@@ -131,6 +132,7 @@ class Bench:
             files=Pool(1, self.fatal.append),
             metrics=metrics,
             draining=lambda: self.leaving,
+            fresh=lambda inbound: inbound.offset >= end,
         )
         self.work = OpenWork(self.parked)
         self.agent = DeviceAgent(tools, self.requests, self.work)
@@ -140,6 +142,7 @@ class Bench:
         self, request: str = "r-1", *, device: str = "d", offset: int = 7, **fields: Any
     ) -> Inbound:
         """Make a scan job as it comes in, in its right place."""
+        self.offsets = max(self.offsets, offset)
         return make_inbound(
             json.dumps({**BODY, "device_id": device, **fields}).encode(),
             key=device.encode(),

@@ -275,3 +275,14 @@ async def test_a_command_has_one_answer_whether_its_scan_has_a_record_by_then_or
     answers = [one for one in bench.events() if one.event is EventKind.COMMAND_ANSWERED]
     assert len(answers) == 2
     assert len({one.event_id for one in answers}) == 1
+
+
+async def test_without_a_queue_and_a_gateway_jobs_behind_one_that_waited_all_go_on() -> None:
+    """One 503 stopped a device until its jobs were too old: nobody woke the next one."""
+    bench = Bench(gateway=False)
+    bench.managers.errors["create"] = [TransientError("503", sent=True)]
+    for number in range(4):
+        await bench.agent.handle(bench.job(f"r-{number}", offset=7 + number))
+    bench.clock.move(10)
+    await bench.wake_due()
+    assert {bench.row(f"r-{number}").stage for number in range(4)} == {ScanState.READY}

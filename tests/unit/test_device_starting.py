@@ -79,11 +79,37 @@ async def test_a_redelivered_job_that_died_before_its_record_looks_first() -> No
     bench.managers.errors["sequence"] = [Death()]
     with pytest.raises(Death):
         await bench.agent.handle(bench.job())
-    assert bench.row().stage is ScanState.ACCEPTED
     bench.restart()
     await bench.agent.handle(bench.job())
     assert bench.managers.asked.index("list") < bench.managers.asked.index("create")
     assert bench.row().stage is ScanState.READY
+
+
+async def test_a_record_that_was_made_before_a_death_is_adopted_though_no_row_tells_of_it() -> None:
+    bench = Bench()
+    made = bench.managers.create_record
+
+    async def make_and_die(job_id: int | str, comment: str) -> Record:
+        await made(job_id, comment)
+        raise Death
+
+    bench.managers.create_record = make_and_die  # type: ignore[method-assign]
+    with pytest.raises(Death):
+        await bench.agent.handle(bench.job())
+    bench.managers.create_record = made  # type: ignore[method-assign]
+    bench.restart()
+    await bench.agent.handle(bench.job())
+    assert bench.managers.asked.count("create") == 1
+    assert (bench.row().stage, bench.row().record_id) == (ScanState.READY, 41)
+    assert bench.row().attempt > 1, "a spare record is looked for at the scan's end"
+
+
+async def test_with_a_queue_a_job_has_its_row_before_its_record_is_made() -> None:
+    bench = Bench(scans_per_device=1)
+    bench.managers.errors["sequence"] = [Death()]
+    with pytest.raises(Death):
+        await bench.agent.handle(bench.job())
+    assert bench.row().stage is ScanState.ACCEPTED, "its place in the queue has a job"
 
 
 async def test_a_job_that_may_not_be_sent_fails_and_nobody_is_asked() -> None:

@@ -106,7 +106,7 @@ async def test_what_may_change_is_transient(status: int, sentence: str) -> None:
     assert sentence in str(caught.value)
     assert SECRET not in str(caught.value)
     assert (caught.value.status, caught.value.sent) == (status, True)
-    assert len(server.taken) == 1
+    assert len(server.taken) == (2 if status == 503 else 1)  # busy for a moment: asked once more
 
 
 async def test_a_get_that_is_dropped_once_goes_well(caplog: pytest.LogCaptureFixture) -> None:

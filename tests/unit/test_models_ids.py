@@ -1,7 +1,7 @@
 """Ids: kept as they came, one canonical text, nothing taken for an id that is none."""
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
 from hypothesis import given
@@ -95,3 +95,13 @@ def test_an_id_that_we_make_is_the_same_on_every_repeat(request: str, kind: str,
 def test_ids_of_neighbours_do_not_meet() -> None:
     assert wire.make_id("a", "b", "c") != wire.make_id("ab", "", "c")
     assert wire.make_id("1", "k", 11) != wire.make_id("1", "k1", 1)
+
+
+@given(st.text(), st.text(), st.one_of(st.integers(), st.text()))
+def test_what_follows_from_a_request_has_a_uuid_of_version_5(
+    request: str, kind: str, number: int | str
+) -> None:
+    namespace = UUID("0f0f2b9d-6e0f-5d53-9e0f-5c1f7a3b2d11")
+    assert wire.make_id(request, kind, number) == str(
+        uuid5(namespace, f"{request}\x1f{kind}\x1f{number}")
+    )

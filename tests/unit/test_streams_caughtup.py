@@ -52,7 +52,7 @@ class Bench:
 
     def fetched(self, place: TP) -> None:
         first, end = self.positions[place], self.ends[place]
-        self.offsets.fetched(place, range(first, end))
+        self.offsets.fetched(place, range(first, end), start=first)
         self.positions[place] = end
 
     def taken(self, place: TP, offset: int) -> Entry[Any]:
