@@ -269,6 +269,8 @@ class Runtime:
             log.warning("DEVICE_MANAGER_URI is not set: scan jobs wait until it is")
 
     async def _recovered(self) -> None:
+        for table in self._app.durables:
+            table.forget_kept()
         await self._fresh.learn()
         self._devices.recovered()
         self._records.recovered()

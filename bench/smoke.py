@@ -79,6 +79,7 @@ def _measure(given: argparse.Namespace, folder: Path, signals: Interruptible) ->
         address = json.loads(stub.wait_for_line("{", _START_S))["address"]
         served = dict.fromkeys(("sequence", "exam", "device"), address)
         env = worker_environment(kafka.bootstrap, folder, served)
+        env["SCANHUB_SCANS_PER_DEVICE"] = "0"  # no scan ever ends here
         worker = group.start("worker", WORKER, env=env, cwd=ROOT)
         worker.wait_for_line("Worker ready", _START_S)
         running = Running(kafka.bootstrap, address, worker, stub)

@@ -62,7 +62,8 @@ class Stand:
         """Start a worker; its name keeps its local state."""
         served = dict.fromkeys(("sequence", "exam", "device"), self.address)
         env = worker_environment(self.kafka.bootstrap, self._folder, served)
-        env |= {"SCANHUB_WORKER_ID": name, **(settings or {})}
+        # No scan ever ends here, so a queue would stand still.
+        env |= {"SCANHUB_WORKER_ID": name, "SCANHUB_SCANS_PER_DEVICE": "0", **(settings or {})}
         log = self._logs / f"{name}.log"
         self._log_starts[name] = log.stat().st_size if log.exists() else 0
         self._workers[name] = self._group.start(name, WORKER, env=env, cwd=ROOT)

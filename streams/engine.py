@@ -168,6 +168,8 @@ class App(faust.App):
         written = await asyncio.gather(*(table.drain(left_s) for table in self.durables))
         if not all((*done, *written)):
             stop_now("attempts in flight did not end in time: stopped, what was open comes again")
+        for table in self.durables:
+            table.forget_kept()
         # Nothing runs now and nothing is owned until the next assignment.
         self.guard.suspend()
         self.owned = False

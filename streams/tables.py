@@ -9,7 +9,7 @@ the worker. Reads and writes name their partition, so that they work wherever th
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from aiokafka.errors import KafkaError
 from faust.types import TP
@@ -20,6 +20,9 @@ from streams.eager import Rest, begin
 from streams.outbox import Outbox, refusal
 
 RowT = TypeVar("RowT", bound=Message)
+
+KEPT: Final = 1024
+"""Rows of a table kept as objects: reading one from its bytes costs as much as deciding on it."""
 
 
 class Write:
@@ -59,20 +62,40 @@ class DurableTable(Generic[RowT]):
         self._slow: dict[int, asyncio.Task[asyncio.Future[Any]]] = {}
         self._open: set[asyncio.Future[Any]] = set()
         self._persisted: dict[int, int] = {}
+        self._recent: dict[tuple[int, str], RowT | None] = {}
         self.name: str = table.name
 
     def get(self, partition: int, key: str) -> RowT | None:
-        """Read a row."""
+        """Read a row; of those read or written last there is the row itself, as rows never change."""
+        place = partition, key
+        if place in self._recent:
+            return self._recent[place]
         raw = self._db(partition).get(key.encode())
-        return None if raw is None else self._model.from_bytes(raw)
+        row = None if raw is None else self._model.from_bytes(raw)
+        self._keep(place, row)
+        return row
+
+    def _keep(self, place: tuple[int, str], row: RowT | None) -> None:
+        self._recent.pop(place, None)
+        self._recent[place] = row
+        if len(self._recent) > KEPT:
+            del self._recent[next(iter(self._recent))]
+
+    def forget_kept(self) -> None:
+        """Read all from the local store again: what Faust wrote there itself, in a recovery, counts."""
+        self._recent.clear()
 
     def put(self, partition: int, key: str, row: RowT) -> Write:
         """Write a row: readable here at once, at the broker when `durable()` returns."""
-        return self._write(partition, key.encode(), row.to_bytes())
+        write = self._write(partition, key.encode(), row.to_bytes())
+        self._keep((partition, key), row)
+        return write
 
     def delete(self, partition: int, key: str) -> Write:
         """Delete a row (a tombstone in the changelog)."""
-        return self._write(partition, key.encode(), None)
+        write = self._write(partition, key.encode(), None)
+        self._keep((partition, key), None)
+        return write
 
     def items(self) -> Iterator[tuple[int, str, RowT]]:
         """Walk all rows of the partitions that this worker owns.

@@ -68,7 +68,7 @@ class RecordAgent:
         if step.kind is RecordStepKind.SCAN:
             if step.scan is None or record_key(step.scan.record_id) != record:
                 raise PoisonError("a step of a scan names its own record's", Cause.INVALID)
-            found = None if row is None else row.before(inbound.mark)
+            found = self._book.found_by(inbound, row)
             await self._hear(inbound, found, step)
             return
         if step.kind is RecordStepKind.EXPIRE:
@@ -91,7 +91,7 @@ class RecordAgent:
         """Do what somebody asks of a scan."""
         partition = inbound.partition
         if step.kind is RecordStepKind.COMMAND:
-            found = None if row is None else row.before(inbound.mark)
+            found = self._book.found_by(inbound, row)
             await self._commands.take(partition, found, step, inbound.mark)
         elif step.kind is RecordStepKind.RECONSTRUCT:
             await self._uploads.reconstruct_for(partition, row, step)
@@ -110,9 +110,7 @@ class RecordAgent:
             # Evidence overtook the news: the device's aggregate still takes the scan for UNKNOWN.
             settled = after.model_copy(update={"attempt": step.attempt or 0})
             await book.settle_unknown(settled, started=True)
-        await book.settle(
-            partition, before, after, announcements, by=inbound.mark, source=Source.DEVICE
-        )
+        await book.settle(partition, before, after, announcements, by=inbound, source=Source.DEVICE)
         record = record_key(step.record_id)
         for name in book.work.names(partition, record, "early/"):
             item = book.work.get(partition, record, name)

@@ -52,8 +52,12 @@ class Book:
 
     def scan(self, inbound: Inbound, record_id: RecordId) -> ScanRow | None:
         """Read a scan's row, as this message finds it, or found it when it ended the scan."""
-        row = self.scans.get(inbound.partition, record_key(record_id))
-        return None if row is None else row.before(inbound.mark)
+        return self.found_by(inbound, self.scans.get(inbound.partition, record_key(record_id)))
+
+    @staticmethod
+    def found_by(inbound: Inbound, row: ScanRow | None) -> ScanRow | None:
+        """Give a scan's row as this message finds it; a mark is made only where it can matter."""
+        return row if row is None or row.ended_by is None else row.before(inbound.mark)
 
     async def in_place(self, inbound: Inbound, record_id: RecordId) -> bool:
         """Tell whether a message is on its record's partition; if not, it is moved there."""
@@ -107,11 +111,11 @@ class Book:
         after: ScanRow,
         announcements: list[Announcement],
         *,
-        by: str,
+        by: str | Inbound,
         durable: bool = True,
         source: Source = Source.EVIDENCE,
     ) -> None:
-        """Announce what a message (`by`: its mark) did to a scan, and write the row.
+        """Announce what a message (`by`: it, or its mark) did to a scan, and write the row.
 
         Events come before the row, so that a crash in between repeats them. A final state is the
         other way round: topics have no common order, so after a crash another message could be
@@ -130,7 +134,8 @@ class Book:
         ends = after.state.final and not before.state.final
         if ends:
             ended_ms = before.ended_ms or self.tools.clock.broker_ms()  # the first time it was told
-            end = {"ended_by": by, "ended_from": before.state, "ended_ms": ended_ms}
+            mark = by if isinstance(by, str) else by.mark
+            end = {"ended_by": mark, "ended_from": before.state, "ended_ms": ended_ms}
             after = after.model_copy(update=end)
         elif stored is not None and stored.state.final and not after.state.final:
             return  # handled again with other settings, it would not end the scan: the end stands

@@ -34,5 +34,5 @@ class StatusForwarder:
         )
         # A row that is not final is not awaited: a redelivered status says the same again.
         await self._book.settle(
-            inbound.partition, row, changed, announcements, by=inbound.mark, durable=False
+            inbound.partition, row, changed, announcements, by=inbound, durable=False
         )
