@@ -286,6 +286,7 @@ class Runtime:
         """Turn what is due into messages of its owner; nothing else happens in a timer."""
         if not self._owned or self._app.rebalancing:
             return
+        self._app.guard.check()  # a worker that slept ends at once, also where it has nothing to send
         now = self._clock.broker_ms()
         for _, work, wake in self._works:
             for due in work.due(now):

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -208,6 +208,17 @@ async def eventually(predicate: Callable[[], Any], *, what: str, timeout_s: floa
             raise AssertionError(f"{what}: not within {timeout_s} s")
         await asyncio.sleep(0.05)
     return found
+
+
+async def in_the_end(
+    ask: Callable[[], Awaitable[Any]], wanted: Any, *, what: str, timeout_s: float = 40
+) -> None:
+    """Ask somebody again and again until the answer is the wanted one."""
+    deadline = time.monotonic() + timeout_s
+    while (found := await ask()) != wanted:
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: {found} after {timeout_s} s, {wanted} is wanted")
+        await asyncio.sleep(0.2)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

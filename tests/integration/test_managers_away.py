@@ -83,7 +83,8 @@ async def test_a_scanner_that_takes_the_start_and_never_answers_is_unknown(fragi
     await fragile.knobs("mri-2", outage="hang")
     request = await ask(fragile, "mri-2", 52)
     states = await fragile.history.reaches(request, "UNKNOWN")
-    assert states[-2:] == ["STARTING", "UNKNOWN"]
+    # Its acceptance is on another key, so it may be read later.
+    assert [s for s in states if s != "ACCEPTED"][-2:] == ["STARTING", "UNKNOWN"]
     event = fragile.history.event(request, "UNKNOWN")
     assert "scanner" in event["advice"]
     await fragile.knobs("mri-2")
