@@ -39,7 +39,7 @@ from streams.engine import App
 from streams.fresh import Fresh
 from streams.guard import stop_now
 from streams.inbound import Inbound
-from streams.localstore import LocalStore
+from streams.localstore import STORE_OPTIONS, LocalStore
 from streams.metrics import Metrics
 from streams.openwork import Due, OpenWork
 from streams.outbox import Outbox
@@ -183,6 +183,7 @@ class Runtime:
             partitions=self._topics.partitions,
             key_type=bytes,  # for a table, bytes means raw
             value_type=bytes,
+            options=STORE_OPTIONS,
         )
         if name == TABLES[-1]:
             table.on_recover(self._recovered)  # called when all tables are recovered

@@ -57,6 +57,11 @@ class Cache(Generic[K, V]):
         """Size of all that is kept."""
         return self._bytes
 
+    def peek(self, key: K) -> V | None:
+        """Give a value that is kept and not too old, without asking anybody."""
+        kept = self._kept.get(key)
+        return kept.value if kept is not None and self._clock() < kept.until else None
+
     async def get(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
         """Give the value that is kept, or that a call of `load` gives, shared by all who wait.
 

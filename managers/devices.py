@@ -62,6 +62,10 @@ class DeviceManager(Manager):
             ttl_s=cache_s, max_bytes=CACHE_BYTES, size=lambda _: ENTRY_BYTES, clock=clock
         )
 
+    def kept(self, device_id: str) -> Address | None:
+        """Give a device's address that is kept, without asking anybody."""
+        return self._cache.peek(device_id)
+
     async def device_location_request(self, device_id: str) -> Address:
         """Give a device's address, checked; kept for `cache_s` seconds.
 

@@ -61,6 +61,10 @@ class SequenceManager(Manager):
             ttl_s=cache_s, max_bytes=CACHE_BYTES, size=lambda kept: len(kept.json), clock=clock
         )
 
+    def kept(self, sequence_id: str) -> Sequence | None:
+        """Give a sequence that is kept, without asking anybody."""
+        return self._cache.peek(sequence_id.lower())
+
     async def retrieve_sequence(self, sequence_id: str) -> Sequence:
         """Give a sequence; kept for `cache_s` seconds.
 

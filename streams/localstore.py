@@ -18,6 +18,14 @@ AWAY_S: Final = 15.0
 TOUCH_S: Final = 60.0
 """How often it is noted that the store is in use."""
 
+STORE_OPTIONS: Final = {
+    "write_buffer_size": 4 * 2**20,
+    "max_write_buffer_number": 2,
+    "block_cache_size": 4 * 2**20,
+}
+"""Of each partition of a table: Faust's 3 times 64 MiB and 2 GiB are for one store, and a worker has
+64 of them, or twice that with its standbys."""
+
 log = logging.getLogger(__name__)
 
 

@@ -37,6 +37,10 @@ class Enricher:
         """
         managers = self._tools.managers
         subject, job = row.request_id, row.job
+        if not any(writes) and managers.devices.kept(job.device_id) is not None:
+            kept = managers.sequences.kept(job.sequence_id)
+            if kept is not None:
+                return kept
         outcomes = await together(
             self._health.ask(
                 managers.sequences,

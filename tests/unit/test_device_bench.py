@@ -63,6 +63,9 @@ class FakeManagers:
     async def probe(self) -> bool:
         return self.well
 
+    def kept(self, _: str) -> Any:
+        return None
+
     async def retrieve_sequence(self, sequence_id: str) -> Any:
         self._note("sequence")
         return Sequence(id=sequence_id, json=b'{"file":"# Pulseq"}')

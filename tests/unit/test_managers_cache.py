@@ -53,6 +53,19 @@ async def test_kept_for_its_time_and_no_longer() -> None:
     assert await cache.get("a", source.load) == "value 2"
 
 
+async def test_a_look_gives_what_is_kept_for_its_time_and_asks_nobody() -> None:
+    clock, source = Clock(), Source()
+    cache = _cache(clock)
+    source.go.set()
+    assert cache.peek("a") is None
+    await cache.get("a", source.load)
+    clock.now += 4.9
+    assert cache.peek("a") == "value 1"
+    clock.now += 0.1
+    assert cache.peek("a") is None
+    assert source.calls == 1
+
+
 async def test_age_counts_from_the_start_of_the_call() -> None:
     clock, source = Clock(), Source()
     cache = _cache(clock)
