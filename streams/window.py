@@ -2,7 +2,8 @@
 
 One window serves all topics of an aggregate, and serialises by (partition, key), never by topic:
 with a window for each topic two messages of one key would run at once and lose updates (measured:
-982 of 2,000). Nothing waits in here: a handler holds its slot for one HTTP attempt at most; one stuck
+982 of 2,000). Nothing waits in here: a handler holds its slot for one HTTP attempt at most (a second
+one at once where the manager was busy for a moment); one stuck
 window stops the whole worker, as all topics share one fetch loop.
 """
 
