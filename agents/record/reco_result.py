@@ -53,6 +53,10 @@ class RecoResults:
             if all(file is not None for file in known):
                 repeat = Announcement(event=EventKind.REPEATED, unique=inbound.origin)
                 await self._book.announce(row, [repeat])
+                if row.wanted_by is not None and row.state.final:
+                    # Its images came late from a job before; the workflow asked for them since, and
+                    # would wait for ever (found by the chaos run).
+                    await self._tell_done(partition, row)
                 return
             item = WorkItem(
                 kind=WorkKind.REGISTER,
@@ -120,9 +124,13 @@ class RecoResults:
         if not late:
             await self._tell_exams(partition, after, rows[0])
         elif after.wanted_by is not None:
-            done = ScanState.COMPLETED
-            await for_workflow.tell(book.tools, book.files, partition, after, state=done)
+            await self._tell_done(partition, after)
         await book.finish(partition, record, name)
+
+    async def _tell_done(self, partition: int, row: ScanRow) -> None:
+        """Tell the workflow that has a scan reconstructed after its end that the image is here."""
+        book, done = self._book, ScanState.COMPLETED
+        await for_workflow.tell(book.tools, book.files, partition, row, state=done)
 
     async def _tell_exams(self, partition: int, row: ScanRow, image: FileRow) -> None:
         """Have the exam manager told where the image is; COMPLETED does not wait for it."""

@@ -163,6 +163,22 @@ async def test_a_reconstruction_that_failed_is_tried_again_and_the_state_stands(
     assert bench.events(EventKind.LATE)
 
 
+async def test_an_image_that_came_late_and_is_made_once_more_is_told_to_who_asked_since() -> None:
+    """Cancelled in the middle of its reconstruction, whose image came; then the workflow is resumed."""
+    bench = await acquired()
+    await bench.agent.handle(bench.wanted())
+    update = {"state": S.CANCELLED, "ended_by": "a person", "ended_from": S.RECONSTRUCTING}
+    bench.scans.put(bench.partition, bench.key, bench.row().model_copy(update=update))
+    await bench.image()
+    await bench.agent.handle(bench.wanted(2))
+    again = bench.jobs()[-1]
+    file = {"location": f"records/{bench.key}/x.dcm", "size": 9, "sha256": IMAGE}
+    body = {"record_id": bench.record, "reco_job_id": again["reco_job_id"], "success": True}
+    await bench.agent.handle(bench.message(wire.RECO_RESULTS, {**body, "files": [file]}, 81))
+    assert bench.heard()[-2:] == ["COMPLETED/1", "COMPLETED/2"]
+    assert bench.row().state is S.CANCELLED
+
+
 async def test_what_can_not_be_reconstructed_is_told_at_once() -> None:
     bench = TaskBench()
     await bench.agent.handle(bench.wanted())
