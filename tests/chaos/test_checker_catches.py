@@ -60,7 +60,12 @@ CASES: Final[dict[str, Case]] = {
     ),
     "ack": Case(SLOW_EXAMS + KILLS, r"ended: the job (for|of)"),
     "letter": Case(KILLS, r"letters: bad-\S+ is malformed, and is no dead letter"),
-    "partition": Case([], r"records: (events name 2 records|\d+ records were made)"),
+    # Two owners of one device: what shows of it first depends on whose jobs cross.
+    "partition": Case(
+        [],
+        r"records: (events name 2 records|\d+ records were made)|alone: mri-\d was given record"
+        r"|ordered: mri-\d went on with|hold: mri-\d was on hold",
+    ),
     "lease": Case([], r"alone: mri-\d was given record \d+, and \d+ was", 10, 30),
     "release": Case([], r"ended: the job for mri-\d came as far as QUEUED", 10, 30, 25),
     "hold": Case(HOLD, r"hold: mri-1 was on hold, and record \d+ was started on it", 14, 40),
