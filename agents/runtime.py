@@ -92,6 +92,7 @@ class Runtime:
         self._topics = topics
         self._clock = clock
         self._owned = False
+        self._drains = 0
         self._metrics = Metrics()
         self._outbox = Outbox(lambda: app.producer, topics, clock)
         managers = open_managers()
@@ -270,9 +271,11 @@ class Runtime:
             log.warning("DEVICE_MANAGER_URI is not set: scan jobs wait until it is")
 
     async def _recovered(self) -> None:
-        for table in self._app.durables:
-            table.forget_kept()
+        self._app.forget_kept()
+        drains = self._drains
         await self._fresh.learn()
+        if drains != self._drains:  # a rebalance began, and Faust lets this go on: half recovered
+            return
         self._devices.recovered()
         self._records.recovered()
         self._workflows.recovered()
@@ -280,6 +283,7 @@ class Runtime:
         self._owned = self._app.owned = True
 
     def _disowned(self) -> None:
+        self._drains += 1
         self._owned = False
         self._fresh.forget()
 

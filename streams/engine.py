@@ -151,6 +151,11 @@ class App(faust.App):
         if self.after_stop is not None:
             await self.after_stop()
 
+    def forget_kept(self) -> None:
+        """Have all tables read their rows anew."""
+        for table in self.durables:
+            table.forget_kept()
+
     async def note_persisted(self) -> None:
         """Note how far the local stores are."""
         if self.owned:
@@ -168,8 +173,7 @@ class App(faust.App):
         written = await asyncio.gather(*(table.drain(left_s) for table in self.durables))
         if not all((*done, *written)):
             stop_now("attempts in flight did not end in time: stopped, what was open comes again")
-        for table in self.durables:
-            table.forget_kept()
+        self.forget_kept()
         # Nothing runs now and nothing is owned until the next assignment.
         self.guard.suspend()
         self.owned = False

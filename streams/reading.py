@@ -30,14 +30,17 @@ class Result(fetcher.FetchResult):  # type: ignore[misc]  # aiokafka is not type
         return records
 
 
-def read_from(consumer: Any, place: Any) -> int | None:
-    """Give the position from which the records just taken of a place were read on, once."""
+def read_from(consumer: Any, place: Any, last: int) -> int | None:
+    """Give the position from which the records just taken of a place were read on; `last` is theirs.
+
+    What lies between the last and the position now (a transaction's marker) is told with the next.
+    """
     assignment = consumer._subscription.subscription.assignment  # noqa: SLF001 - no public way
     state = assignment.state_value(place) if assignment is not None else None
     known: tuple[int, int] | None = getattr(state, _NOTE, None)
     if state is None or known is None:
         return None
-    setattr(state, _NOTE, None)
+    setattr(state, _NOTE, (last + 1, known[1]))
     return known[0]
 
 
@@ -46,7 +49,9 @@ class Read(dict[Any, Any]):
 
     def __init__(self, records: Any, consumer: Any) -> None:
         super().__init__(records or {})
-        self.start = {place: read_from(consumer, place) for place in self}
+        self.start = {
+            place: read_from(consumer, place, found[-1].offset) for place, found in self.items()
+        }
 
 
 def install() -> None:

@@ -15,12 +15,14 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from models.base import Message
-from models.errors import FatalError, ScanHubError
+from models.errors import FatalError
 from streams.eager import Rest, begin
 from streams.outbox import Outbox, refusal
 
 RowT = TypeVar("RowT", bound=Message)
 
+KEPT_BYTES: Final = 16 * 1024
+"""Larger rows are not kept: that of an early message has up to a megabyte."""
 KEPT: Final = 1024
 """Rows of a table kept as objects: reading one from its bytes costs as much as deciding on it."""
 
@@ -72,11 +74,13 @@ class DurableTable(Generic[RowT]):
             return self._recent[place]
         raw = self._db(partition).get(key.encode())
         row = None if raw is None else self._model.from_bytes(raw)
-        self._keep(place, row)
+        self._keep(place, row, raw)
         return row
 
-    def _keep(self, place: tuple[int, str], row: RowT | None) -> None:
+    def _keep(self, place: tuple[int, str], row: RowT | None, raw: bytes | None) -> None:
         self._recent.pop(place, None)
+        if raw is not None and len(raw) > KEPT_BYTES:
+            return
         self._recent[place] = row
         if len(self._recent) > KEPT:
             del self._recent[next(iter(self._recent))]
@@ -87,14 +91,15 @@ class DurableTable(Generic[RowT]):
 
     def put(self, partition: int, key: str, row: RowT) -> Write:
         """Write a row: readable here at once, at the broker when `durable()` returns."""
-        write = self._write(partition, key.encode(), row.to_bytes())
-        self._keep((partition, key), row)
+        raw = row.to_bytes()
+        write = self._write(partition, key.encode(), raw)
+        self._keep((partition, key), row, raw)
         return write
 
     def delete(self, partition: int, key: str) -> Write:
         """Delete a row (a tombstone in the changelog)."""
         write = self._write(partition, key.encode(), None)
-        self._keep((partition, key), None)
+        self._keep((partition, key), None, None)
         return write
 
     def items(self) -> Iterator[tuple[int, str, RowT]]:
@@ -167,7 +172,7 @@ class DurableTable(Generic[RowT]):
         if before is None:
             try:
                 future, rest = begin(raw)
-            except ScanHubError as error:
+            except Exception as error:  # noqa: BLE001 - given to `_seen`, which ends the worker
                 refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
                 refused.set_exception(error)
                 return refused

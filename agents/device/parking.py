@@ -170,9 +170,9 @@ class Parking:
         """Let a job's scan hold the device until it is over; wake the next one if there is room."""
         before = self.get(partition, row, AT_DEVICE)
         if not self._limit:
-            await self.leave(partition, row)
-            # Also where it has no row any more: without a gateway its place in the queue went before.
-            await self.wake_next(partition, row.job.device_id)
+            if not await self.leave(partition, row):
+                # Without a gateway its place in the queue went before, and woke nobody.
+                await self.wake_next(partition, row.job.device_id)
             return
         if before is not None:  # else it was over before its START was answered
             due_ms = self._tools.clock.broker_ms() + int(self._tools.settings.lease_s * 1000)
@@ -197,19 +197,20 @@ class Parking:
             partition, row, AT_DEVICE, parked.model_copy(update={**later, "waiting": False})
         ).durable()
 
-    async def leave(self, partition: int, row: RequestRow) -> None:
-        """Take a job out of the way, and wake the one behind it."""
+    async def leave(self, partition: int, row: RequestRow) -> bool:
+        """Take a job out of the way, and wake the one behind it; tell whether it was in the way."""
         names = [prefix + row.order for prefix in (AT_DEVICE, PARKED)]
-        await self.remove(partition, row.job.device_id, *names)
+        return await self.remove(partition, row.job.device_id, *names)
 
-    async def remove(self, partition: int, device_id: str, *names: str) -> None:
-        """Remove rows, where they are there, and wake the one behind them."""
+    async def remove(self, partition: int, device_id: str, *names: str) -> bool:
+        """Remove rows, and wake the one behind them; tell whether any was there."""
         dropped = [self._work.drop(partition, device_id, name) for name in names]
         for write in dropped:
             if write is not None:
                 await write.durable()
         if any(dropped):
             await self.wake_next(partition, device_id)
+        return any(dropped)
 
     async def wake_next(self, partition: int, device_id: str) -> None:
         """Tell the device's aggregate that the next job may go on, if one waits and may."""

@@ -62,8 +62,9 @@ def make_app(*tables: DurableTable[Any]) -> Any:
     suspended: list[bool] = []
     guard = SimpleNamespace(suspend=lambda: suspended.append(True))
     return SimpleNamespace(
-        windows=[], durables=list(tables), guard=guard, on_drained=None, suspended=suspended
-    )
+        windows=[], durables=list(tables), guard=guard, on_drained=None, suspended=suspended,
+        forget_kept=lambda: None,
+    )  # fmt: skip
 
 
 def make_table(producer: FakeProducer) -> tuple[DurableTable[WorkRow], Store]:
@@ -104,6 +105,18 @@ async def test_a_write_that_does_not_end_in_time_ends_the_worker(
         await App.drain(make_app(table))
     producer.acknowledge()
     assert await table.drain(1) is True
+
+
+async def test_a_write_that_can_not_even_be_begun_ends_the_worker() -> None:
+    class Closed(FakeProducer):
+        async def send(self, *_: Any) -> Any:
+            raise AssertionError("Unrecognized partition")
+
+    died: list[BaseException] = []
+    table = DurableTable(Store(), WorkRow, make_outbox(Closed()), died.append)
+    table.put(0, "k", WorkRow())
+    await settle_loop()
+    assert len(died) == 1, "the store has a row that the changelog lacks"
 
 
 async def test_nothing_is_waited_for_where_nothing_is_written() -> None:
