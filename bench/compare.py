@@ -6,10 +6,8 @@ of our jobs was lost or had two tasks or records.
 """
 
 import argparse
-import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,12 +19,10 @@ from bench.compare_phases import Plan, turn
 from bench.compare_report import print_comparison
 from bench.compare_stand import RIVALS, CompareStand
 from bench.compare_stub import check_rate
+from bench.frame import run
 from bench.load import SEQUENCES
 from bench.machine import facts
 from bench.plot import draw
-from sandbox.demo.stopping import Interrupted, Interruptible
-from sandbox.kafka import KafkaFailedError, KafkaUnavailableError
-from sandbox.processes import ProcessFailedError
 
 OUT: Final = Path("out/bench/compare.json")
 _CHECK_S: Final = 2.0
@@ -35,24 +31,14 @@ _CHECK_S: Final = 2.0
 def main() -> int:
     """Measure, print tables, write the figures, and give the exit code."""
     given = _parser().parse_args()
-    try:
-        with Interruptible(), tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            result = _measure(given, Path(folder))
-    except Interrupted as interrupted:
-        print("stopped: nothing is left running", file=sys.stderr)
-        return interrupted.exit_code
-    except (
-        KafkaUnavailableError, KafkaFailedError, KafkaException, ProcessFailedError, OSError
-    ) as error:  # fmt: skip
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=2) + "\n")
-    print_comparison(result)
-    picture = given.out.with_suffix(".png")
-    draw(result, picture)
-    print(f"{given.out} and {picture}")
-    return 0 if result["good"] else 1
+
+    def show(result: dict[str, Any]) -> None:
+        print_comparison(result)
+        picture = given.out.with_suffix(".png")
+        draw(result, picture)
+        print(f"{given.out} and {picture}")
+
+    return run(given, lambda folder, _: _measure(given, folder), show, KafkaException)
 
 
 def _measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:

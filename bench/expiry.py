@@ -7,9 +7,7 @@ asserted. Exit code 1 only if a job or a young row was lost, or a job started tw
 
 import argparse
 import asyncio
-import json
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -20,16 +18,13 @@ from rich.table import Table
 
 from bench.deaths import DEVICES, sending
 from bench.expiry_rows import GROWING, LiveRows
+from bench.frame import on_stand
 from bench.load import Load
-from bench.machine import facts
 from bench.report import machine_line, percentiles
 from bench.rows import fill
 from bench.stand import Stand
 from bench.watch import Watch
-from sandbox.demo.stopping import Interrupted, Interruptible
 from sandbox.demo.usage import Usage
-from sandbox.kafka import KafkaFailedError, KafkaUnavailableError
-from sandbox.processes import ProcessFailedError
 from settings import Settings
 from streams.topics import Topics
 
@@ -49,29 +44,14 @@ _PLAIN_WIDTH: Final = 120
 def main() -> int:
     """Measure, print a table, write the figures, and give the exit code."""
     given = _parser().parse_args()
-    try:
-        with (
-            Interruptible() as signals,
-            tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder,
-            Stand(Path(folder), given.out.parent / "logs", given.latency_ms) as stand,
-        ):
-            result = {
-                "command": f"python -m bench.expiry {' '.join(sys.argv[1:])}".rstrip(),
-                "machine": facts(),
-                "latency_ms": given.latency_ms,
-                "records": given.records,
-            }
-            result |= signals.run(_measure(stand, given))
-    except Interrupted as interrupted:
-        print("stopped: nothing is left running", file=sys.stderr)
-        return interrupted.exit_code
-    except (KafkaUnavailableError, KafkaFailedError, ProcessFailedError, OSError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=2) + "\n")
-    print_expiry(result, given.out)
-    return 0 if result["good"] else 1
+    given_too = {"latency_ms": given.latency_ms, "records": given.records}
+    return on_stand(
+        given,
+        "expiry",
+        given.latency_ms,
+        lambda stand, _, signals: given_too | signals.run(_measure(stand, given)),
+        print_expiry,
+    )
 
 
 async def _measure(stand: Stand, given: argparse.Namespace) -> dict[str, Any]:

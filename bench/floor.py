@@ -10,7 +10,6 @@ Takes 1.5 GB of a temporary folder.
 import argparse
 import json
 import sys
-import tempfile
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -24,37 +23,28 @@ from bench.floor_http import http_parts
 from bench.floor_kafka import kafka_parts, make_topics
 from bench.floor_report import print_floor
 from bench.floor_rounds import measure, row
+from bench.frame import run
 from bench.machine import facts
 from sandbox.demo.parts import ROOT
-from sandbox.demo.stopping import Interrupted, Interruptible
-from sandbox.kafka import EmbeddedKafka, KafkaFailedError, KafkaUnavailableError
-from sandbox.processes import ProcessFailedError, ProcessGroup
+from sandbox.demo.stopping import Interruptible
+from sandbox.kafka import EmbeddedKafka
+from sandbox.processes import ProcessGroup
 
 TIMES: Final = 5000
 ROUNDS: Final = 5
 MESSAGES: Final = 20_000
 _START_S: Final = 40.0
-_FAULTS: Final = (
-    KafkaUnavailableError, KafkaFailedError, KafkaError, ProcessFailedError, OSError,
-)  # fmt: skip
 
 
 def main() -> int:
     """Measure, print a table, write the figures, and give the exit code."""
     given = _parser().parse_args()
-    try:
-        with Interruptible() as signals, tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            result = _measure(given, Path(folder), signals)
-    except Interrupted as interrupted:
-        print("stopped: nothing is left running", file=sys.stderr)
-        return interrupted.exit_code
-    except _FAULTS as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=2) + "\n")
-    print_floor(result, given.out)
-    return 0
+    return run(
+        given,
+        lambda folder, signals: _measure(given, folder, signals),
+        lambda result: print_floor(result, given.out),
+        KafkaError,
+    )
 
 
 def _measure(given: argparse.Namespace, folder: Path, signals: Interruptible) -> dict[str, Any]:

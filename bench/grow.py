@@ -9,21 +9,17 @@ and gateway are off. No time is ever asserted. Exit code 1 only if a job was los
 import argparse
 import json
 import sys
-import tempfile
 import time
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from bench.frame import on_stand
 from bench.grow_report import print_grow
 from bench.grow_rounds import DEVICES, RATE, Rounds
 from bench.grow_size import Space, label
-from bench.machine import facts
 from bench.rows import fill
 from bench.stand import Stand
-from sandbox.demo.stopping import Interrupted, Interruptible
-from sandbox.kafka import KafkaFailedError, KafkaUnavailableError
-from sandbox.processes import ProcessFailedError
 
 RECORDS: Final = (1000, 100_000, 1_000_000)
 
@@ -31,30 +27,16 @@ RECORDS: Final = (1000, 100_000, 1_000_000)
 def main() -> int:
     """Measure, print a table, write the figures, and give the exit code."""
     given = _parser().parse_args()
-    try:
-        with (
-            Interruptible() as signals,
-            tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder,
-            Stand(Path(folder), given.out.parent / "logs", given.latency_ms) as stand,
-        ):
-            result = {
-                "command": f"python -m bench.grow {' '.join(sys.argv[1:])}".rstrip(),
-                "machine": facts(),
-                "latency_ms": given.latency_ms,
-                "devices": DEVICES,
-                "per_second": RATE,
-            }
-            result |= signals.run(_sizes(stand, Path(folder) / "state", given))
-    except Interrupted as interrupted:
-        print("stopped: nothing is left running", file=sys.stderr)
-        return interrupted.exit_code
-    except (KafkaUnavailableError, KafkaFailedError, ProcessFailedError, OSError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=2) + "\n")
-    print_grow(result, given.out)
-    return 0 if result["good"] else 1
+    given_too = {"latency_ms": given.latency_ms, "devices": DEVICES, "per_second": RATE}
+    return on_stand(
+        given,
+        "grow",
+        given.latency_ms,
+        lambda stand, folder, signals: (
+            given_too | signals.run(_sizes(stand, folder / "state", given))
+        ),
+        print_grow,
+    )
 
 
 async def _sizes(stand: Stand, state: Path, given: argparse.Namespace) -> dict[str, Any]:

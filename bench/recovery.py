@@ -9,22 +9,18 @@ import argparse
 import asyncio
 import json
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, Final
 
 from bench.crowd import crowd
 from bench.deaths import DEVICES, one_worker, two_workers
+from bench.frame import on_stand
 from bench.load import Load
-from bench.machine import facts
 from bench.recovery_report import print_recovery
 from bench.rows import fill
 from bench.stand import Stand
 from bench.timeline import Timeline
-from sandbox.demo.stopping import Interrupted, Interruptible
-from sandbox.kafka import KafkaFailedError, KafkaUnavailableError
-from sandbox.processes import ProcessFailedError
 from streams.topics import Topics
 
 PARTS: Final = ("one", "two", "crowd")
@@ -35,29 +31,14 @@ _FIRST: Final = {"one": 1, "two": 2_000_001, "crowd": 3_000_001}
 def main() -> int:
     """Measure, print tables, write the figures, and give the exit code."""
     given = _parser().parse_args()
-    try:
-        with (
-            Interruptible() as signals,
-            tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder,
-            Stand(Path(folder), given.out.parent / "logs", given.latency_ms) as stand,
-        ):
-            result = {
-                "command": f"python -m bench.recovery {' '.join(sys.argv[1:])}".rstrip(),
-                "machine": facts(),
-                "latency_ms": given.latency_ms,
-                "records": given.records,
-            }
-            result |= signals.run(_parts(stand, given))
-    except Interrupted as interrupted:
-        print("stopped: nothing is left running", file=sys.stderr)
-        return interrupted.exit_code
-    except (KafkaUnavailableError, KafkaFailedError, ProcessFailedError, OSError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=2) + "\n")
-    print_recovery(result, given.out)
-    return 0 if result["good"] else 1
+    given_too = {"latency_ms": given.latency_ms, "records": given.records}
+    return on_stand(
+        given,
+        "recovery",
+        given.latency_ms,
+        lambda stand, _, signals: given_too | signals.run(_parts(stand, given)),
+        print_recovery,
+    )
 
 
 async def _parts(stand: Stand, given: argparse.Namespace) -> dict[str, Any]:

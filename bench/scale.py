@@ -8,20 +8,17 @@ are off. No time is ever asserted. Exit code 1 only if a job was lost or started
 import argparse
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from bench.frame import on_stand
 from bench.grow_size import Space
-from bench.machine import facts
 from bench.rows import fill
 from bench.scale_changes import DEVICES, RATE, Changes
 from bench.scale_rates import Rates
 from bench.scale_report import print_scale
 from bench.stand import Stand
-from sandbox.demo.stopping import Interrupted, Interruptible
-from sandbox.kafka import KafkaFailedError, KafkaUnavailableError
-from sandbox.processes import ProcessFailedError
+from sandbox.demo.stopping import Interruptible
 
 PARTS: Final = ("rates", "changes")
 
@@ -29,33 +26,17 @@ PARTS: Final = ("rates", "changes")
 def main() -> int:
     """Measure, print tables, write the figures, and give the exit code."""
     given = _parser().parse_args()
-    logs = given.out.parent / "logs"
-    try:
-        with (
-            Interruptible() as signals,
-            tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder,
-            Stand(Path(folder), logs, given.latency_ms) as stand,
-        ):
-            result = {
-                "command": f"python -m bench.scale {' '.join(sys.argv[1:])}".rstrip(),
-                "machine": facts(),
-                "latency_ms": given.latency_ms,
-                "partitions": stand.partitions,
-                "devices": DEVICES,
-                "per_second": RATE,
-                "records": given.records,
-            }
-            result |= signals.run(_parts(stand, logs, given))
-    except Interrupted as interrupted:
-        print("stopped: nothing is left running", file=sys.stderr)
-        return interrupted.exit_code
-    except (KafkaUnavailableError, KafkaFailedError, ProcessFailedError, OSError) as error:
-        print(f"bench: {error}", file=sys.stderr)  # a TimeoutError is an OSError
-        return 1
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=2) + "\n")
-    print_scale(result, given.out)
-    return 0 if result["good"] else 1
+
+    def parts(stand: Stand, _: Path, signals: Interruptible) -> dict[str, Any]:
+        return {
+            "latency_ms": given.latency_ms,
+            "partitions": stand.partitions,
+            "devices": DEVICES,
+            "per_second": RATE,
+            "records": given.records,
+        } | signals.run(_parts(stand, given.out.parent / "logs", given))
+
+    return on_stand(given, "scale", given.latency_ms, parts, print_scale)
 
 
 async def _parts(stand: Stand, logs: Path, given: argparse.Namespace) -> dict[str, Any]:

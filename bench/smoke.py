@@ -7,22 +7,22 @@ ever asserted. Exit code 1 only if a job was lost or started twice.
 import argparse
 import json
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bench.frame import run
 from bench.load import Load
 from bench.machine import facts
 from bench.report import percentiles, print_report
 from bench.watch import Watch
 from sandbox.demo.parts import ROOT, WORKER, worker_environment
-from sandbox.demo.stopping import Interrupted, Interruptible
+from sandbox.demo.stopping import Interruptible
 from sandbox.demo.usage import Usage, usage_of
-from sandbox.kafka import EmbeddedKafka, KafkaFailedError, KafkaUnavailableError
-from sandbox.processes import Process, ProcessFailedError, ProcessGroup
+from sandbox.kafka import EmbeddedKafka
+from sandbox.processes import Process, ProcessGroup
 
 DEVICES: Final = 50
 RATE: Final = 20.0
@@ -53,19 +53,11 @@ class Running:
 def main() -> int:
     """Measure, print a table, write the figures, and give the exit code."""
     given = _parser().parse_args()
-    try:
-        with Interruptible() as signals, tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            result = _measure(given, Path(folder), signals)
-    except Interrupted as interrupted:
-        print("stopped: nothing is left running", file=sys.stderr)
-        return interrupted.exit_code
-    except (KafkaUnavailableError, KafkaFailedError, ProcessFailedError, OSError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=2) + "\n")
-    print_report(result, given.out)
-    return 0 if result["good"] else 1
+    return run(
+        given,
+        lambda folder, signals: _measure(given, folder, signals),
+        lambda result: print_report(result, given.out),
+    )
 
 
 def _measure(given: argparse.Namespace, folder: Path, signals: Interruptible) -> dict[str, Any]:

@@ -6,9 +6,7 @@ No time is ever asserted. Exit code 1 only if a status got lost.
 """
 
 import argparse
-import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,15 +14,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from bench.frame import on_stand
 from bench.grow_size import Space
-from bench.machine import facts
 from bench.report import machine_line
 from bench.stand import Stand
 from bench.statuses_phases import WHOLE, backlog, steady
 from bench.statuses_rows import fill_running
-from sandbox.demo.stopping import Interrupted, Interruptible
-from sandbox.kafka import KafkaFailedError, KafkaUnavailableError
-from sandbox.processes import ProcessFailedError
 
 _WIDTH: Final = 120
 
@@ -37,27 +32,13 @@ def main() -> int:
         parser.error("a scan has 100 percents: fewer statuses at the steady rate, or more records")
     if given.statuses < given.records:
         parser.error("each record gets one status of the backlog or more")
-    try:
-        with (
-            Interruptible() as signals,
-            tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder,
-            Stand(Path(folder), given.out.parent / "logs", latency_ms=5.0) as stand,
-        ):
-            result = {
-                "command": f"python -m bench.statuses {' '.join(sys.argv[1:])}".rstrip(),
-                "machine": facts(),
-            }
-            result |= signals.run(_phases(stand, given))
-    except Interrupted as interrupted:
-        print("stopped: nothing is left running", file=sys.stderr)
-        return interrupted.exit_code
-    except (KafkaUnavailableError, KafkaFailedError, ProcessFailedError, OSError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=2) + "\n")
-    _print(result, given.out)
-    return 0 if result["good"] else 1
+    return on_stand(
+        given,
+        "statuses",
+        5.0,
+        lambda stand, _, signals: signals.run(_phases(stand, given)),
+        _print,
+    )
 
 
 async def _phases(stand: Stand, given: argparse.Namespace) -> dict[str, Any]:

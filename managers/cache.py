@@ -68,12 +68,11 @@ class Cache(Generic[K, V]):
         Raises what `load` raises, to all who wait for it; a failure is not kept. A cancelled
         caller leaves the others' call alone; when the last one goes, the call is cancelled.
         """
-        kept = self._kept.get(key)
-        if kept is not None:
-            if self._clock() < kept.until:
-                self._kept.move_to_end(key)
-                return kept.value
-            self._drop(key)
+        value = self.peek(key)
+        if value is not None:
+            self._kept.move_to_end(key)
+            return value
+        self._drop(key)  # it is too old, if it is there
         call = self._calls.get(key)
         if call is None:
             call = self._calls[key] = _Call()

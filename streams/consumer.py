@@ -252,7 +252,7 @@ class Consumer(driver.Consumer):
         if last is None or base is None:
             return
         # Of the first one only: those behind it were left by the window, and are held for ever.
-        base = self.offsets.first_from(place, base)
+        base = self.offsets.after(place, base)
         done = base in self._acked_index[place]
         # In its stream's queue nobody sees it; a later one that came before it shows that it is lost.
         app: Any = self.app

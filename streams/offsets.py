@@ -103,13 +103,6 @@ class Offsets:
         """Give the next offset at or after one that may hold a message."""
         empty = self._empty[place]
         while offset in empty:
-            offset = empty.pop(offset)
-        return offset
-
-    def first_from(self, place: Hashable, offset: int) -> int:
-        """Give the same as `after`, and forget nothing."""
-        empty = self._empty[place]
-        while offset in empty:
             offset = empty[offset]
         return offset
 
@@ -119,4 +112,7 @@ class Offsets:
         while offset in done:
             done.discard(offset)
             offset = self.after(place, offset + 1)
+        empty = self._empty[place]
+        for start in [one for one in empty if one < offset]:
+            del empty[start]
         return offset
