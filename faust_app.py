@@ -20,7 +20,7 @@ from settings import RecoDialect, Settings, explain_settings
 from streams.clock import Clock
 from streams.engine import App, broker_url
 from streams.guard import Guard
-from streams.topics import Topics
+from streams.topics import Partitioner, Topics
 
 SESSION_S = 10.0
 POLL_RECORDS = 500
@@ -71,6 +71,7 @@ def make_app(settings: Settings, topics: Topics, clock: Clock) -> App:
         producer_max_batch_size=1_048_576,
         producer_max_request_size=34 * 1024 * 1024,
         producer_linger=0.0,
+        producer_partitioner=Partitioner(),
         canonical_url=f"http://{settings.worker_id}:{settings.web_port or 6066}",
         stream_wait_empty=True,
     )

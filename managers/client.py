@@ -232,9 +232,11 @@ class Manager:
             )
         told = response.headers.get("content-length", "")
         size = int(told) if told.isdecimal() else None
-        taken = bytearray()
+        taken, stream = bytearray(), response.stream
+        assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 - for the type
         if size is None or size <= most:
-            async for chunk in response.aiter_raw():
+            # As it comes: nothing is compressed, and httpx's own reading takes note of each piece.
+            async for chunk in stream:
                 taken += chunk
                 if len(taken) > most:
                     break

@@ -6,7 +6,7 @@ The traps are told in docs/architecture.md.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import cached_property
 from time import monotonic
 from typing import Any, ClassVar
@@ -138,6 +138,12 @@ class App(faust.App):
     def places(self, topic: str) -> list[TP]:
         """Give the partitions of a topic that are assigned to us."""
         return [place for place in self.consumer.assignment() if place.topic == topic]
+
+    def on_init_dependencies(self) -> Iterable[Any]:
+        """Leave Faust's statistics out, which nobody reads: ours are in streams/metrics.py."""
+        services = super().on_init_dependencies()
+        self.sensors.remove(self.monitor)
+        return services
 
     async def on_first_start(self) -> None:
         """Do what must be done before anything is consumed (topics, checks), then start."""

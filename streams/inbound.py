@@ -80,13 +80,17 @@ class Inbound:
         return moved.decode("utf-8", "replace")[:400] if moved else self.here
 
     @lazy
+    def body_sha256(self) -> str:
+        """Hash of the value: the same bytes are the same job."""
+        return sha256(self.value or b"").hexdigest()
+
+    @lazy
     def mark(self) -> str:
         """Tell this message from all others; the same when it is delivered again, or was moved here.
 
         Its content counts as well: where it first arrived is a header, so the sender's word.
         """
-        content = sha256(self.value or b"").hexdigest()
-        return wire.make_id(self.origin, f"mark/{self.topic}", content)
+        return wire.make_id(self.origin, f"mark/{self.topic}", self.body_sha256)
 
     @lazy
     def born_ms(self) -> int:

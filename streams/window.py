@@ -137,8 +137,8 @@ class Window:
         before: asyncio.Future[None] | None,
         turn: asyncio.Future[None],
     ) -> None:
-        if before is not None:
-            await asyncio.wait([before])
+        if before is not None and not before.done():
+            await asyncio.shield(before)  # of another message: a cancellation of this one ends here
         async with self._slots:
             if self._draining or event.message.generation_id != self._generation():
                 return  # not begun, so it may be left: un-acknowledged, it comes again

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from enum import Enum, auto
-from hashlib import sha256
 from typing import Final, NamedTuple
 
 import orjson
@@ -81,7 +80,7 @@ def accept(inbound: Inbound, job: ScanJob) -> RequestRow:
     return RequestRow(
         stage=ScanState.ACCEPTED,
         origin=inbound.origin,
-        body_sha256=body_hash(inbound),
+        body_sha256=inbound.body_sha256,
         born_ms=inbound.born_ms,
         order=order_of(job, inbound),
         job=job,
@@ -95,11 +94,6 @@ def accept(inbound: Inbound, job: ScanJob) -> RequestRow:
 def order_of(job: ScanJob, inbound: Inbound) -> str:
     """Give a job's order in its device's queue: urgent ones first, then as they came."""
     return f"{1000 - job.priority:04d}-{inbound.timestamp_ms:015d}-{inbound.offset:015d}"
-
-
-def body_hash(inbound: Inbound) -> str:
-    """Hash a message's value: the same bytes are the same job."""
-    return sha256(inbound.value or b"").hexdigest()
 
 
 def _short(value: bytes | None) -> str | None:

@@ -145,10 +145,11 @@ class Ending:
         `previous`: what was announced of the job before it had a record.
         """
         own = state is row.stage
+        scan = row.identity
         step = RecordStep(
             kind=RecordStepKind.SCAN,
-            record_id=row.identity.record_id,
-            scan=row.identity,
+            record_id=scan.record_id,
+            scan=scan,
             state=state,
             previous=previous,
             cause=row.cause if own else None,
@@ -157,7 +158,7 @@ class Ending:
             born_ms=row.born_ms,
             creations=row.attempt,
         )
-        owner = record_key(row.identity.record_id)
+        owner = record_key(scan.record_id)
         await self._tools.outbox.deliver_step(wire.RECORD_STEPS, owner, step.to_bytes())
 
     async def _tell_workflow(self, row: RequestRow) -> None:

@@ -55,7 +55,7 @@ class ScanStarter:
             return None
         key = request_key(job.device_id, inbound.request_id)
         row = self._requests.get(inbound.partition, key)
-        kind = decide.arrival(row, inbound.origin, decide.body_hash(inbound))
+        kind = decide.arrival(row, inbound.origin, inbound.body_sha256)
         if row is None:
             came = decide.accept(inbound, job)
             return await self._begin(inbound.partition, came, fresh=self._tools.fresh(inbound))
@@ -166,16 +166,14 @@ class ScanStarter:
             await self._ending.end(partition, row, ScanState.FAILED, str(error))
             return
         tasks = row.tasks if same_task else row.tasks + 1
-        row = row.model_copy(update={"tasks": tasks})
-        await self._send_task(partition, row, sequence, before)
+        ready = {"stage": ScanState.READY, "cause": None, "advice": None, "tasks": tasks}
+        await self._send_task(partition, row.model_copy(update=ready), sequence, before)
 
     async def _send_task(
         self, partition: int, row: RequestRow, sequence: Sequence, before: ScanState
     ) -> None:
         """Send the DeviceTask; row, task and the record's step are all at the broker on return."""
         tools, gateway = self._tools, self._tools.settings.gateway
-        ready = {"stage": ScanState.READY, "cause": None, "advice": None}
-        row = row.model_copy(update=ready)
         body = decide.device_task(row, sequence.json)
         headers = standard_headers(row.request_id, task_id(row), row.trace)
         key = row.job.device_id.encode()

@@ -64,7 +64,7 @@ def test_what_was_seen_is_told_by_its_origin_and_its_body(
 ) -> None:
     known = row()
     second = came(BODY if same_body else {**BODY, "id": 8}, offset=7 if same_origin else 8)
-    assert arrival(known, second.origin, decide.body_hash(second)) is expected
+    assert arrival(known, second.origin, second.body_sha256) is expected
 
 
 def test_an_acceptance_row_remembers_what_a_resumption_needs() -> None:
