@@ -18,7 +18,7 @@ from commands import add_commands
 from managers import Managers, open_managers
 from settings import RecoDialect, Settings, explain_settings
 from streams.clock import Clock
-from streams.engine import App, broker_url
+from streams.engine import App, Tables, broker_url
 from streams.guard import Guard
 from streams.topics import Partitioner, Topics
 
@@ -72,6 +72,7 @@ def make_app(settings: Settings, topics: Topics, clock: Clock) -> App:
         producer_max_request_size=34 * 1024 * 1024,
         producer_linger=0.0,
         producer_partitioner=Partitioner(),
+        TableManager=Tables,
         canonical_url=f"http://{settings.worker_id}:{settings.web_port or 6066}",
         stream_wait_empty=True,
     )

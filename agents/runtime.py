@@ -115,6 +115,7 @@ class Runtime:
             metrics=self._metrics,
             draining=lambda: any(window.draining for window in app.windows),
             fresh=self._fresh,
+            behind=lambda m: self._records_window.behind(topics[m.topic], m.partition, m.key),
             caught_up=CaughtUp(
                 [topics[name] for name in record.TOPICS],
                 window=lambda: self._records_window,
@@ -140,14 +141,8 @@ class Runtime:
         self._agent("device", device_topics(settings), self._devices.handle)
         self._records_window = self._agent("record", record.TOPICS, self._records.handle)
         workflow_work = OpenWork(self._table("workflow-work", WorkflowItem))
-        workflows = assemble(
-            tools,
-            topics,
-            self._devices.health,
-            self._table("workflows", WorkflowRow),
-            workflow_work,
-            fatal=fatal,
-        )
+        rows = self._table("workflows", WorkflowRow)
+        workflows = assemble(tools, topics, self._devices.health, rows, workflow_work, fatal=fatal)
         self._workflows = workflows.agent
         self._agent("workflow", workflow.TOPICS, self._workflows.handle)
         serving = Pool(settings.file_tasks, fatal)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,6 +114,9 @@ class Tools:
     """Whether nobody can have begun a scan job before (streams/fresh.py)."""
     caught_up: Callable[[int, int], Awaitable[bool]] = always_caught_up
     """Whether all that a record's partition was sent up to a broker time (ms) has been handled."""
+
+    behind: Callable[[Inbound], Sequence[Any]] = lambda _: ()
+    """The messages that wait behind one in its topic, of the same key (Window.behind)."""
 
     def go_on(self) -> None:
         """Begin nothing new while the worker stops. Raises LeftError: the message comes again."""

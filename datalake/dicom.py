@@ -6,16 +6,13 @@ wrong; what is missing of the IOD is told, since a research reconstruction often
 
 import os
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from datalake.dicom_reader import refused, text_value
+from datalake.identity import DicomIdentity
 from datalake.mr_iod import IMAGES, MR_SPECTROSCOPY, lacks, wanted_tags
 from datalake.part10 import Head, read_head
 from datalake.pixels import COLUMNS, ROWS, check_pixels, frames_of, number_of
-
-if TYPE_CHECKING:
-    from datalake.store import DataLake
 
 MAX_DICOM: Final = 4 * 2**30
 """Bytes of a DICOM file."""
@@ -25,35 +22,11 @@ _MAX_UID = 64
 _SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DicomIdentity:
-    """A DICOM object's identity and size; `rows` and `columns` are 0 where it is no image.
-
-    `lacks` names attributes of type 1 and 2 that are missing (PS3.3).
-    """
-
-    sop_class_uid: str
-    sop_instance_uid: str
-    study_instance_uid: str
-    series_instance_uid: str
-    rows: int
-    columns: int
-    frames: int
-    transfer_syntax_uid: str
-    lacks: tuple[str, ...] = ()
-
-
-async def inspect_dicom(lake: "DataLake", location: str) -> DicomIdentity:
-    """Check a DICOM file in the data lake and give its identity.
-
-    Raises PoisonError FILE_REFUSED for what is unreadable, cut or has no identity (the sentence
-    names the kind of problem, never the content), and as open_contained does.
-    """
-    return await lake.work_on(location, lambda fd, _: identify(fd))
-
-
 def identify(fd: int) -> DicomIdentity:
-    """Do the work of inspect_dicom on an open file; blocking. Pixel data is not read."""
+    """Do the work of inspect_dicom on an open file; blocking. Pixel data is not read.
+
+    Raises PoisonError FILE_REFUSED.
+    """
     size = os.fstat(fd).st_size
     if size > MAX_DICOM:
         raise refused(f"the DICOM file is larger than {MAX_DICOM} bytes")

@@ -16,8 +16,8 @@ from aiofiles.threadpool.binary import AsyncBufferedReader
 
 from datalake import copying, raw
 from datalake.copying import Pace, Stored
-from datalake.dicom import DicomIdentity, identify
 from datalake.errors import FileMissing, sort_os_error
+from datalake.identity import DicomIdentity, identify
 from datalake.paths import RECORDS, check_record, open_contained, open_folder, split
 from models.errors import PoisonError, ScanHubError, TransientError
 from models.results import AnswerStatus

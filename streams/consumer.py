@@ -25,6 +25,9 @@ LOOK_S = 1.0
 """How often it is looked for messages that were fetched and got lost inside of Faust."""
 ENDS_S = 4.0
 """How long the broker may take to tell where topics end."""
+FETCH_WAIT_MS = 250
+"""How long the broker may hold a fetch while there is nothing new. What else is asked on that connection
+(where topics end, at the end of each recovery) waits behind it: with Faust's 1,500 for most of that."""
 YIELD_EVERY = 100
 """So many messages are given out before others may run: a fetch may hold thousands."""
 CROWDED_S = 0.02
@@ -52,6 +55,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return good
 
         coordinator._do_heartbeat = listened  # noqa: SLF001
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - Faust has no setting for it
+        return consumer
 
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
         records: Any = await super()._fetch_records(consumer, *args, **kwargs)

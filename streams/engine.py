@@ -15,6 +15,7 @@ import faust
 from aiokafka.errors import KafkaError
 from faust.app.base import BootStrategy as FaustBootStrategy
 from faust.exceptions import ProducerSendError
+from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.utils.queues import FlowControlEvent
@@ -86,6 +87,32 @@ class FlowControl(FlowControlEvent):
         self._resume.set()
 
 
+class Silent(faust.Sensor):
+    """Notes nothing: without any sensor Faust warns of a lack of its notes at each rebalance."""
+
+    def on_stream_event_in(self, *_: Any) -> None:
+        """Do nothing."""
+
+    def on_stream_event_out(self, *_: Any) -> None:
+        """Do nothing."""
+
+    def on_message_in(self, *_: Any) -> None:
+        """Do nothing."""
+
+
+class Tables(TableManager):
+    """Starts at once: all tables are declared before the app starts (agents/runtime.py).
+
+    Faust waits a second for agents that declare some while they start: a third of a restart.
+    """
+
+    async def on_start(self) -> None:
+        """Take up the tables, and recover them."""
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
+
+
 class App(faust.App):
     """A Faust app with windows that drain, a guard, and a first act before it joins the group."""
 
@@ -143,6 +170,7 @@ class App(faust.App):
         """Leave Faust's statistics out, which nobody reads: ours are in streams/metrics.py."""
         services = super().on_init_dependencies()
         self.sensors.remove(self.monitor)
+        self.sensors.add(Silent())
         return services
 
     async def on_first_start(self) -> None:

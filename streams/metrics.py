@@ -35,6 +35,11 @@ class Metrics:
             ["event", "state"],
             registry=self.registry,
         )
+        self.outrun = Counter(
+            "scanhub_statuses_outrun",
+            "Statuses that were not forwarded, as newer ones of their scans waited already.",
+            registry=self.registry,
+        )
         self.expired = Counter(
             "scanhub_expired",
             "Requests, workflows and scans that were old and are forgotten, by table.",

@@ -8,8 +8,8 @@ window stops the whole worker, as all topics share one fetch loop.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from typing import Any, Final
 
 from models.errors import FatalError
@@ -59,6 +59,7 @@ class Window:
         self._ledger: Ledger[Any] = Ledger()
         self._tails: dict[Hashable, asyncio.Future[None]] = {}
         self._of_key: Counter[tuple[Hashable, Hashable]] = Counter()
+        self._waiting: dict[tuple[Hashable, Hashable], deque[Any]] = {}
         self._crowds: set[tuple[Hashable, Hashable]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._acknowledge: Callable[[Any], Awaitable[Any]]
@@ -88,6 +89,15 @@ class Window:
         """Give the offset of a topic-partition's first message that is not done; None if all are."""
         event = self._ledger.first(place)
         return None if event is None else int(event.message.offset)
+
+    def behind(self, topic: str, partition: int, key: bytes | None) -> Sequence[Any]:
+        """Give the messages that wait behind the one of this key that is handled, in order.
+
+        Only those of its own topic-partition: between topics there is no order. Each of them comes to
+        a handler after it, or again in the next assignment.
+        """
+        waiting = self._waiting.get(((topic, partition), (partition, key)), ())
+        return [event.message for event in waiting]
 
     async def run(
         self, events: AsyncIterator[Any], acknowledge: Callable[[Any], Awaitable[Any]]
@@ -124,9 +134,10 @@ class Window:
         self._of_key[counted] += 1
         if self._of_key[counted] >= MOST_OF_ONE_KEY:
             self._crowds.add(counted)
+        self._waiting.setdefault(counted, deque()).append(event)
         before = self._tails.get(key)
         turn = self._tails[key] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(self._work(event, entry, before, turn))
+        task = asyncio.create_task(self._work(event, entry, before, turn, counted))
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._ended(done, key, turn, counted))
 
@@ -136,10 +147,12 @@ class Window:
         entry: Entry[Any],
         before: asyncio.Future[None] | None,
         turn: asyncio.Future[None],
+        counted: tuple[Hashable, Hashable],
     ) -> None:
         if before is not None and not before.done():
             await asyncio.shield(before)  # of another message: a cancellation of this one ends here
         async with self._slots:
+            self._waiting[counted].popleft()  # its turn in its key, so it is the first
             if self._draining or event.message.generation_id != self._generation():
                 return  # not begun, so it may be left: un-acknowledged, it comes again
             self.working += 1
@@ -171,6 +184,7 @@ class Window:
             self._crowds.discard(counted)
         if self._of_key[counted] == 0:
             del self._of_key[counted]
+            self._waiting.pop(counted, None)
         if self._tails.get(key) is turn:
             del self._tails[key]
         if task.cancelled():

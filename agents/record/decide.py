@@ -1,8 +1,11 @@
 """The record aggregate's decisions: plain functions, no I/O, no clock, no Faust."""
 
+from typing import Final
+
 from agents.record.state import ScanRow
 from agents.states import BACK, RANK, path
 from agents.tools import Announcement, changed
+from models.base import canonical
 from models.events import EventKind, ScanState
 from models.scan import ScanStatus, StatusState
 from models.steps import RecordStep
@@ -81,6 +84,27 @@ def told_by_device(
 def is_settled(row: ScanRow, step: RecordStep) -> bool:
     """Tell whether a scan that its device's aggregate calls UNKNOWN was started, as is known here."""
     return step.state is S.UNKNOWN and RANK[S.STARTED] <= RANK[row.state] < RANK[S.FAILED]
+
+
+CROWD: Final = 8
+"""Statuses of one scan that wait behind one another: from then on only the newest is forwarded."""
+
+
+def is_outrun(row: ScanRow, message: ScanStatus, following: ScanStatus) -> bool:
+    """Tell whether a status need not be forwarded, as the one that follows it says all that it says.
+
+    Only of two plain progresses of a scan that runs, the second no less than the first.
+    """
+    plain = (None, StatusState.RUNNING)
+    return (
+        message.state in plain
+        and following.state in plain
+        and RANK[S.RUNNING] <= RANK[row.state]
+        and not row.state.final
+        and following.device_id in (None, row.scan.device_id)
+        and canonical(following.record_id) == canonical(row.scan.record_id)
+        and following.status_percent >= message.status_percent
+    )
 
 
 def status(

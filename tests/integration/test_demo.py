@@ -37,7 +37,11 @@ def test_every_image_comes_through_kafka_and_matches(kafka: EmbeddedKafka, tmp_p
     memory = re.search(r"processor: (\d+) MB of memory", text)
     assert memory is not None
     assert int(memory[1]) < 200
-    assert (out / "logs" / "worker.log").stat().st_size > 0
+    log = (out / "logs" / "worker.log").read_text()
+    assert "Worker ready" in log
+    assert (
+        "Missing sensor state" not in log
+    )  # Faust's warning where it has no sensor (streams/engine.py)
     assert (out / "logs" / "broker.log").stat().st_size > 0
     assert list((tmp_path / "tmp").iterdir()) == []
     assert processes_of(tmp_path) == []

@@ -248,3 +248,21 @@ def test_a_machine_path_would_be_found() -> None:
     for path in ("wo" + "rk", "ro" + "ot", "ho" + "me"):
         assert MACHINE_PATH.search(f'open("/{path}/x")')
     assert not MACHINE_PATH.search("see docs/" + "work/x and https://host/" + "home/x")
+
+
+def test_a_start_does_not_wait_for_pydicom() -> None:
+    """A third of a second and 25 MB, which a worker needs at its first image (datalake/identity.py)."""
+    wanted = "import agents.runtime, commands; print(*sys.modules)"
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {wanted}"
+    ended = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-I", "-c", program],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    loaded = ended.stdout.split()
+    assert "agents.runtime" in loaded
+    assert "pydicom" not in loaded
+    assert "numpy" not in loaded

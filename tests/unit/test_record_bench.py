@@ -1,7 +1,7 @@
 """A record's agent over in-memory twins; work in the background never runs, tests say how it ended."""
 
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -78,6 +78,8 @@ class RecordBench:
         """Whether all inputs of the partition are read."""
         self.asked: list[tuple[int, int]] = []
         """For what it was asked whether they are."""
+        self.behind: Sequence[Inbound] = ()
+        """What waits behind a message that is handled."""
         self.scans = MemoryTable(ScanRow, self.clock)
         self.files = MemoryTable(FileRow, self.clock)
         self.index = MemoryTable(FileIndex, self.clock)
@@ -102,6 +104,7 @@ class RecordBench:
             metrics=metrics,
             draining=lambda: False,
             caught_up=self._caught_up,
+            behind=lambda _: self.behind,
         )
         self.work = OpenWork(self.items)
         files = RecordFiles(self.files, self.index)

@@ -127,6 +127,28 @@ async def test_one_key_is_handled_one_after_the_other_across_topics() -> None:
         await bench.until(lambda: len(bench.acked) == 2)
 
 
+async def test_a_handler_sees_what_waits_behind_its_message_in_its_topic_and_key() -> None:
+    async with Bench() as bench:
+        first, other, second = bench.put(topic="a"), bench.put(topic="b"), bench.put(topic="a")
+        bench.put(b"x", topic="a", partition=1)
+        await bench.until(lambda: first in bench.begun)
+        await settle_loop()
+
+        def behind() -> list[Any]:
+            return [one.offset for one in bench.window.behind("a", 0, b"k")]
+
+        assert behind() == [second[2]]
+        third = bench.put(topic="a")
+        await settle_loop()
+        assert behind() == [second[2], third[2]]
+        bench.let_go(first, other)
+        await bench.until(lambda: second in bench.begun)
+        assert behind() == [third[2]]
+        bench.let_go(second, third, ("a", 1, 0))
+        await bench.until(lambda: len(bench.acked) == 5)
+        assert behind() == []
+
+
 async def test_different_keys_and_the_same_key_of_other_partitions_run_side_by_side() -> None:
     async with Bench() as bench:
         places = [bench.put(b"x"), bench.put(b"y"), bench.put(b"x", partition=1)]

@@ -69,6 +69,8 @@ class Trace:
     """(record, sha256) of a file that another message announced: its dead letter counts for both."""
     task: tuple[str, str] | None = None
     """(device, request id) of a device task: where that is a job's, it is a stale task and left."""
+    percent: tuple[str, int] | None = None
+    """(record, percent) of a progress: in a crowd of them a later one, no less, may be told instead."""
     nothing: bool = False
     """It may leave nothing."""
 
@@ -89,6 +91,8 @@ class Ledger:
     _commands: set[str] = field(default_factory=set)
     _states: dict[tuple[str, str], str] = field(default_factory=dict)
     _answers: Counter[str] = field(default_factory=Counter)
+    _told: dict[str, int] = field(default_factory=dict)
+    """The highest percent that was told of a record."""
     _refused: set[tuple[str, str]] = field(default_factory=set)
     internal: list[str] = field(default_factory=list)
     """Dead letters that tell of a bug."""
@@ -112,6 +116,9 @@ class Ledger:
             self._events.add(event["event_id"])
             if event["event"] == EventKind.COMMAND_ANSWERED:
                 self._commands.add(str(event.get("command_id")))
+            if event["event"] == EventKind.PROGRESS and "record_id" in event and "percent" in event:
+                record = canonical(event["record_id"])
+                self._told[record] = max(self._told.get(record, 0), event["percent"])
             if event["event"] == EventKind.STATE_CHANGED and "request_id" in event:
                 key = (str(event.get("device_id")), str(event.get("request_id")))
                 self._states[key] = event["state"]
@@ -134,13 +141,21 @@ class Ledger:
         for mark, (sent, expected) in list(self.open.items()):
             end = self._end(mark, expected)
             place = (sent.what.topic, sent.what.partition)
-            silent = expected.nothing or expected.task in self._states
-            if not end and silent and committed.get(place, 0) > sent.offset:
-                end = "acknowledged steps" if expected.nothing else "stale device tasks"
+            if not end and committed.get(place, 0) > sent.offset:
+                end = self._silent(expected)
             if end:
                 self.ends[end] += 1
                 del self.open[mark]
         return len(self.open)
+
+    def _silent(self, expected: Trace) -> str:
+        """Say how a message ended that was acknowledged and may have left nothing."""
+        if expected.nothing:
+            return "acknowledged steps"
+        if expected.task in self._states:
+            return "stale device tasks"
+        record, percent = expected.percent or ("", 0)
+        return "progress told later" if self._told.get(record, -1) >= percent else ""
 
     def _end(self, mark: str, expected: Trace) -> str:
         if mark in self._letters:
@@ -176,7 +191,10 @@ def trace(sent: Sent) -> Trace:
     upload = None
     if topic == wire.RESULT_UPLOADS:
         upload = (canonical(found.record_id), found.sha256)
-    return Trace(events=_events(found, origin), upload=upload)
+    percent = None
+    if topic == wire.SCAN_STATUS:
+        percent = (canonical(found.record_id), found.status_percent)
+    return Trace(events=_events(found, origin), upload=upload, percent=percent)
 
 
 _ANSWERED: Final[Mapping[str, Callable[[Any, str], Trace]]] = {
