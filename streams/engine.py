@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import faust
 from aiokafka.errors import KafkaError
+from aiokafka.producer.sender import SendProduceReqHandler
 from faust.app.base import BootStrategy as FaustBootStrategy
 from faust.exceptions import ProducerSendError
 from faust.tables import TableManager
@@ -28,12 +29,32 @@ from streams.offsets import Offsets
 from streams.tables import DurableTable
 from streams.window import Window
 
+BUSY = 16
+"""So many messages are worked on at once when the producer sends fewer, larger requests."""
+PACE_S = 0.008
+"""How long it gathers then, after each answer of the broker: a request costs as much as some twenty of its
+messages. With little to do nothing is held back."""
 DRAIN_S = 8.0
 """How long attempts in flight may take at a stop or a rebalance: one HTTP attempt and its writes."""
 
 
 class Producer(driver.Producer):
     """The guard stands in the send path: a worker that may have lost its partitions sends nothing."""
+
+    async def on_start(self) -> None:
+        """Start the producer, and have it send fewer, larger requests while there is much to do."""
+        await super().on_start()
+        sender = self._ensure_producer()._sender  # noqa: SLF001 - no public way
+
+        async def send_paced(node: int, batches: Any) -> None:
+            await SendProduceReqHandler(sender, batches).do(node)
+            app: Any = self.app
+            if app.busy:
+                await asyncio.sleep(PACE_S)
+            sender._in_flight.remove(node)  # noqa: SLF001 - as aiokafka's own does
+            sender._muted_partitions.difference_update(batches)  # noqa: SLF001
+
+        sender._send_produce_req = send_paced  # noqa: SLF001
 
     async def send(  # noqa: PLR0917 - Faust's own order
         self,
@@ -148,6 +169,11 @@ class App(faust.App):
     def queued(self, topic: str) -> int:
         """Count the messages that were given to the stream of a topic and not taken from it yet."""
         return sum(window.queued() for window in self.windows if topic in window.topics)
+
+    @property
+    def busy(self) -> bool:
+        """Whether so much is under way that a few ms for each hop are nothing."""
+        return any(window.working >= BUSY for window in self.windows)
 
     @property
     def offsets(self) -> Offsets:
