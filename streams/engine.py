@@ -32,8 +32,8 @@ from streams.window import Window
 BUSY = 16
 """So many messages are worked on at once when the producer sends fewer, larger requests."""
 PACE_S = 0.008
-"""How long it gathers then, after each answer of the broker: a request costs as much as some twenty of its
-messages. With little to do nothing is held back."""
+"""How long it gathers then, after each answer of the broker: a request costs as much as twenty messages.
+With little to do nothing is held back."""
 DRAIN_S = 8.0
 """How long attempts in flight may take at a stop or a rebalance: one HTTP attempt and its writes."""
 

@@ -59,7 +59,9 @@ class OpenWork(Generic[RowT]):
         return rows
 
     def get(self, partition: int, owner: str, name: str) -> RowT | None:
-        """Read a row."""
+        """Read a row; none costs no look into the store, as all names are known."""
+        if not self._has(partition, owner, name):
+            return None
         return self._table.get(partition, owner + SEPARATOR + name)
 
     def names(

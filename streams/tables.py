@@ -7,6 +7,7 @@ the worker. Reads and writes name their partition, so that they work wherever th
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, Final, Generic, TypeVar, cast
@@ -64,7 +65,7 @@ class DurableTable(Generic[RowT]):
         self._slow: dict[int, asyncio.Task[asyncio.Future[Any]]] = {}
         self._open: set[asyncio.Future[Any]] = set()
         self._persisted: dict[int, int] = {}
-        self._recent: dict[tuple[int, str], RowT | None] = {}
+        self._recent: OrderedDict[tuple[int, str], RowT | None] = OrderedDict()
         self.name: str = table.name
 
     def get(self, partition: int, key: str) -> RowT | None:
@@ -78,12 +79,13 @@ class DurableTable(Generic[RowT]):
         return row
 
     def _keep(self, place: tuple[int, str], row: RowT | None, raw: bytes | None) -> None:
-        self._recent.pop(place, None)
         if raw is not None and len(raw) > KEPT_BYTES:
+            self._recent.pop(place, None)
             return
         self._recent[place] = row
+        self._recent.move_to_end(place)
         if len(self._recent) > KEPT:
-            del self._recent[next(iter(self._recent))]
+            self._recent.popitem(last=False)
 
     def forget_kept(self) -> None:
         """Read all from the local store again: what Faust wrote there itself, in a recovery, counts."""

@@ -8,8 +8,10 @@ window stops the whole worker, as all topics share one fetch loop.
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from models.errors import FatalError
@@ -26,6 +28,15 @@ OPEN_PER_SLOT: Final = 20
 
 class LeftError(Exception):
     """A handler left its message where it may be left, as the worker stops: it comes again."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """The open messages of one key in one topic-partition."""
+
+    open: int = 0
+    waiting: deque[Any] = field(default_factory=deque)
+    """Events that no handler has yet, in order."""
 
 
 class Window:
@@ -58,8 +69,7 @@ class Window:
         self._room.set()
         self._ledger: Ledger[Any] = Ledger()
         self._tails: dict[Hashable, asyncio.Future[None]] = {}
-        self._of_key: Counter[tuple[Hashable, Hashable]] = Counter()
-        self._waiting: dict[tuple[Hashable, Hashable], deque[Any]] = {}
+        self._lines: dict[tuple[Hashable, Hashable], _Line] = {}
         self._crowds: set[tuple[Hashable, Hashable]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._acknowledge: Callable[[Any], Awaitable[Any]]
@@ -96,8 +106,8 @@ class Window:
         Only those of its own topic-partition: between topics there is no order. Each of them comes to
         a handler after it, or again in the next assignment.
         """
-        waiting = self._waiting.get(((topic, partition), (partition, key)), ())
-        return [event.message for event in waiting]
+        line = self._lines.get(((topic, partition), (partition, key)))
+        return () if line is None else [event.message for event in line.waiting]
 
     async def run(
         self, events: AsyncIterator[Any], acknowledge: Callable[[Any], Awaitable[Any]]
@@ -131,15 +141,18 @@ class Window:
             else (message.partition, message.key)
         )
         counted = (message.tp, key)
-        self._of_key[counted] += 1
-        if self._of_key[counted] >= MOST_OF_ONE_KEY:
+        line = self._lines.get(counted)
+        if line is None:
+            line = self._lines[counted] = _Line()
+        line.open += 1
+        line.waiting.append(event)
+        if line.open >= MOST_OF_ONE_KEY:
             self._crowds.add(counted)
-        self._waiting.setdefault(counted, deque()).append(event)
         before = self._tails.get(key)
         turn = self._tails[key] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(self._work(event, entry, before, turn, counted))
+        task = asyncio.create_task(self._work(event, entry, before, turn, line))
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(done, key, turn, counted))
+        task.add_done_callback(partial(self._ended, key, turn, counted, line))
 
     async def _work(
         self,
@@ -147,12 +160,12 @@ class Window:
         entry: Entry[Any],
         before: asyncio.Future[None] | None,
         turn: asyncio.Future[None],
-        counted: tuple[Hashable, Hashable],
+        line: "_Line",
     ) -> None:
         if before is not None and not before.done():
             await asyncio.shield(before)  # of another message: a cancellation of this one ends here
         async with self._slots:
-            self._waiting[counted].popleft()  # its turn in its key, so it is the first
+            line.waiting.popleft()  # it is its turn in its key, so it is the first
             if self._draining or event.message.generation_id != self._generation():
                 return  # not begun, so it may be left: un-acknowledged, it comes again
             self.working += 1
@@ -173,18 +186,18 @@ class Window:
 
     def _ended(
         self,
-        task: asyncio.Task[None],
         key: Hashable,
         turn: asyncio.Future[None],
         counted: tuple[Hashable, Hashable],
+        line: "_Line",
+        task: asyncio.Task[None],
     ) -> None:
         self._tasks.discard(task)
-        self._of_key[counted] -= 1
-        if self._of_key[counted] <= FEW_OF_ONE_KEY:
+        line.open -= 1
+        if line.open <= FEW_OF_ONE_KEY:
             self._crowds.discard(counted)
-        if self._of_key[counted] == 0:
-            del self._of_key[counted]
-            self._waiting.pop(counted, None)
+        if line.open == 0:
+            del self._lines[counted]
         if self._tails.get(key) is turn:
             del self._tails[key]
         if task.cancelled():
