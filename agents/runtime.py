@@ -32,6 +32,7 @@ from models.base import Message
 from models.errors import FatalError
 from models.work import ParkedRow
 from settings import Settings
+from streams.arrivals import arrivals
 from streams.caughtup import CaughtUp
 from streams.clock import Clock
 from streams.deadletters import DeadLetters
@@ -212,7 +213,7 @@ class Runtime:
 
         async def run(stream: Any) -> None:
             window.queued = stream.channel.queue.qsize
-            await window.run(stream.noack().events(), stream.ack)
+            await window.run(arrivals(stream.noack()), lambda event: event.ack())
 
         channel = app.topic(
             *names,

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import faust
 from aiokafka.errors import KafkaError
 from aiokafka.producer.sender import SendProduceReqHandler
+from aiokafka.structs import TopicPartition
 from faust.app.base import BootStrategy as FaustBootStrategy
 from faust.exceptions import ProducerSendError
 from faust.tables import TableManager
@@ -34,12 +35,18 @@ BUSY = 16
 PACE_S = 0.008
 """How long it gathers then, after each answer of the broker: a request costs as much as twenty messages.
 With little to do nothing is held back."""
+SEND_S = 30.0
+"""How long a message waits for room in a full buffer, as in aiokafka's own `send` by our settings."""
 DRAIN_S = 8.0
 """How long attempts in flight may take at a stop or a rebalance: one HTTP attempt and its writes."""
 
 
 class Producer(driver.Producer):
     """The guard stands in the send path: a worker that may have lost its partitions sends nothing."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._known: set[tuple[str, int]] = set()
+        super().__init__(*args, **kwargs)
 
     async def on_start(self) -> None:
         """Start the producer, and have it send fewer, larger requests while there is much to do."""
@@ -74,9 +81,19 @@ class Producer(driver.Producer):
         del timestamp, transactional_id
         guard: Guard = self.app.guard  # type: ignore[attr-defined]
         guard.check()
+        producer = self._ensure_producer()
         try:
-            return await self._ensure_producer().send(
-                topic, value, key=key, partition=partition, headers=headers
+            if partition is None or (topic, partition) not in self._known:
+                sent = await producer.send(
+                    topic, value, key=key, partition=partition, headers=headers
+                )
+                if partition is not None:
+                    self._known.add((topic, partition))
+                return sent
+            # What is known need not be asked again, 5 times for each job: straight into the batch.
+            producer._serialize(key, value, headers)  # noqa: SLF001 - refuses what is too large
+            return await producer._message_accumulator.add_message(  # noqa: SLF001
+                TopicPartition(topic, partition), key, value, SEND_S, headers=headers
             )
         except KafkaError as error:
             raise ProducerSendError(type(error).__name__) from error

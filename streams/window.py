@@ -72,7 +72,7 @@ class Window:
         self._lines: dict[tuple[Hashable, Hashable], _Line] = {}
         self._crowds: set[tuple[Hashable, Hashable]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._acknowledge: Callable[[Any], Awaitable[Any]]
+        self._acknowledge: Callable[[Any], object]
         self._draining = False
         self._closing = False
         self.working = 0
@@ -109,9 +109,7 @@ class Window:
         line = self._lines.get(((topic, partition), (partition, key)))
         return () if line is None else [event.message for event in line.waiting]
 
-    async def run(
-        self, events: AsyncIterator[Any], acknowledge: Callable[[Any], Awaitable[Any]]
-    ) -> None:
+    async def run(self, events: AsyncIterator[Any], acknowledge: Callable[[Any], object]) -> None:
         """Take events until the stream ends; ends its tasks with it."""
         self._acknowledge = acknowledge
         try:
@@ -180,7 +178,7 @@ class Window:
             await rest
         for ready in self._ledger.finish(entry):
             if ready.message.generation_id == self._generation():
-                await self._acknowledge(ready)
+                self._acknowledge(ready)
         if self._ledger.size < self._limit:
             self._room.set()
 

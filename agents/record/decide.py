@@ -66,7 +66,8 @@ def told_by_device(
     """
     state = step.state
     attempt = step.attempt or 0
-    row = row.model_copy(update={"creations": max(row.creations, step.creations or 1)})
+    if (step.creations or 1) > row.creations:
+        row = row.model_copy(update={"creations": step.creations})
     if state is None or row.state.final or attempt < row.attempt:
         return row, []
     back = (row.state, state) in BACK

@@ -49,9 +49,7 @@ def break_ack() -> None:
 
     def take(self: Window, event: Any) -> None:
         real(self, event)
-        acknowledging = asyncio.ensure_future(self._acknowledge(event))
-        _kept.add(acknowledging)
-        acknowledging.add_done_callback(_kept.discard)
+        self._acknowledge(event)
 
     _replace(Window, "_take", take)
 

@@ -110,7 +110,7 @@ class Bench:
             self.running[key] -= 1
         return self.rests.get(place)
 
-    async def _acknowledge(self, event: Any) -> None:
+    def _acknowledge(self, event: Any) -> None:
         self.acked.append(place_of(event))
         self._moved.set()
 
