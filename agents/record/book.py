@@ -206,7 +206,9 @@ class Book:
     def _frees_device(self, before: ScanRow, after: ScanRow, source: Source) -> bool:
         """Tell whether the device's aggregate is to hear that a scan is over at its device.
 
-        Without a limit of scans nobody waits for it; but a START that is still to come must not.
+        Without a limit of scans nobody waits for it; but a START that is still to come must not. Where
+        the device reads its orders itself, its job is READY until it hears of this, and would never be
+        old enough to be forgotten (agents/device/expiry.py).
         """
         acquired = RANK[ScanState.ACQUIRED]
         if source is Source.DEVICE or not RANK[before.state] < acquired <= RANK[after.state]:
@@ -215,7 +217,8 @@ class Book:
             started = True  # told as CONFIRMED
         else:
             started = RANK[before.state] >= RANK[ScanState.STARTED]
-        return not started or self.tools.settings.scans_per_device > 0
+        settings = self.tools.settings
+        return not started or settings.scans_per_device > 0 or not settings.gateway
 
     async def _free_device(self, row: ScanRow) -> None:
         scan = row.scan
