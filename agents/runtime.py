@@ -32,7 +32,7 @@ from models.base import Message
 from models.errors import FatalError
 from models.work import ParkedRow
 from settings import Settings
-from streams.arrivals import arrivals
+from streams.arrivals import Raw, arrivals
 from streams.caughtup import CaughtUp
 from streams.clock import Clock
 from streams.deadletters import DeadLetters
@@ -217,10 +217,7 @@ class Runtime:
 
         channel = app.topic(
             *names,
-            key_type=bytes,
-            value_type=bytes,
-            key_serializer="raw",
-            value_serializer="raw",
+            schema=Raw(),
             partitions=self._topics.partitions,
         )
         app.agent(channel, name=name)(run)

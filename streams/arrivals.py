@@ -10,6 +10,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
+import faust
+from faust.events import Event
+
 TURN_EVERY: Final = 32
 """So many messages are taken before others may run."""
 
@@ -35,3 +38,19 @@ async def arrivals(stream: Any) -> AsyncIterator[Any]:
             message.tracked = True
             app.consumer.unacked.add(message)
         yield event
+
+
+class Raw(faust.Schema[Any, Any]):
+    """Takes keys and values as they are: they are read in the agents, and errors are settled there.
+
+    Faust's own looks up a codec and a setting for each key and each value, to give the same bytes.
+    """
+
+    def compile(self, app: Any, **_: Any) -> Any:
+        """Give what makes an event of a message."""
+
+        async def decode(message: Any, *, propagate: bool = False) -> Event:
+            del propagate
+            return Event(app, message.key, message.value, message.headers, message)
+
+        return decode

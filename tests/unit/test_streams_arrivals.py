@@ -4,7 +4,9 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from streams.arrivals import TURN_EVERY, arrivals
+import pytest
+
+from streams.arrivals import TURN_EVERY, Raw, arrivals
 from tests.unit.test_streams_fakes import settle_loop
 
 
@@ -110,3 +112,12 @@ async def test_it_ends_when_faust_throws_the_stop_into_its_queue() -> None:
     getters: Any = bench.queue
     getters._getters.popleft().set_exception(StopAsyncIteration())
     assert await coming is None
+
+
+@pytest.mark.parametrize(("key", "value"), [(b"\xff", b"{}"), (None, b"\x00\xfe"), (b"k", None)])
+async def test_keys_and_values_are_taken_as_they_are(
+    key: bytes | None, value: bytes | None
+) -> None:
+    message: Any = SimpleNamespace(key=key, value=value, headers=[("h", b"1")])
+    event = await Raw().compile(None)(message, propagate=True)
+    assert (event.key, event.value, event.message) == (key, value, message)
