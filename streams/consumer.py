@@ -110,6 +110,14 @@ class Consumer(driver.Consumer):
     async def create_topic(self, *args: Any, **kwargs: Any) -> None:
         """Make nothing: streams/provision.py made every topic, with its settings."""
 
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Say nothing of partitions that stand still.
+
+        Faust goes by the notes of its Monitor, which nobody keeps here (streams/engine.py), and after
+        five minutes would call each one with a backlog idle. What got lost is noticed by
+        `_look_for_lost`, what hangs by the guard and the limits of each attempt.
+        """
+
     def ack(self, message: Any) -> bool:
         """Acknowledge a message that a stream gave out.
 

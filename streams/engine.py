@@ -35,8 +35,6 @@ BUSY = 16
 PACE_S = 0.008
 """How long it gathers then, after each answer of the broker: a request costs as much as twenty messages.
 With little to do nothing is held back."""
-SEND_S = 30.0
-"""How long a message waits for room in a full buffer, as in aiokafka's own `send` by our settings."""
 DRAIN_S = 8.0
 """How long attempts in flight may take at a stop or a rebalance: one HTTP attempt and its writes."""
 
@@ -92,8 +90,9 @@ class Producer(driver.Producer):
                 return sent
             # What is known need not be asked again, 5 times for each job: straight into the batch.
             producer._serialize(key, value, headers)  # noqa: SLF001 - refuses what is too large
+            most_s = producer._request_timeout_ms / 1000  # noqa: SLF001 - as aiokafka's own `send`
             return await producer._message_accumulator.add_message(  # noqa: SLF001
-                TopicPartition(topic, partition), key, value, SEND_S, headers=headers
+                TopicPartition(topic, partition), key, value, most_s, headers=headers
             )
         except KafkaError as error:
             raise ProducerSendError(type(error).__name__) from error
