@@ -138,7 +138,10 @@ def unknown(history: History) -> Iterator[Violation]:
                 continue
             announced = max(before)
             earlier = [ms for ms in history.intents.get(event.record or "", ()) if ms < announced]
-            if not _had_a_reason(history, device, event, max(earlier, default=announced)):
+            # A worker that dies before it tells of its intent leaves that to the next one: from READY on.
+            ready = [e.ms for e in changes if e.state == S.READY and e.ms <= announced]
+            since = min(max(earlier, default=announced), max(ready, default=announced))
+            if not _had_a_reason(history, device, event, since):
                 sentence = "UNKNOWN, though nothing struck the device or a worker meanwhile"
                 yield Violation(rule="unknown", sentence=sentence, about=about)
 
