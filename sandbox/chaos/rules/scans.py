@@ -138,7 +138,7 @@ def unknown(history: History) -> Iterator[Violation]:
                 continue
             announced = max(before)
             earlier = [ms for ms in history.intents.get(event.record or "", ()) if ms < announced]
-            # A worker that dies before it tells of its intent leaves that to the next one: from READY on.
+            # A worker that dies before it tells of its intent leaves that to the next one.
             ready = [e.ms for e in changes if e.state == S.READY and e.ms <= announced]
             since = min(max(earlier, default=announced), max(ready, default=announced))
             if not _had_a_reason(history, device, event, since):
