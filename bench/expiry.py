@@ -44,12 +44,11 @@ _PLAIN_WIDTH: Final = 120
 def main() -> int:
     """Measure, print a table, write the figures, and give the exit code."""
     given = _parser().parse_args()
-    given_too = {"latency_ms": given.latency_ms, "records": given.records}
     return on_stand(
         given,
         "expiry",
         given.latency_ms,
-        lambda stand, _, signals: given_too | signals.run(_measure(stand, given)),
+        lambda stand, _, signals: {"records": given.records} | signals.run(_measure(stand, given)),
         print_expiry,
     )
 

@@ -63,6 +63,7 @@ def on_stand(
             head = {
                 "command": f"python -m bench.{name} {' '.join(sys.argv[1:])}".rstrip(),
                 "machine": facts(),
+                "latency_ms": latency_ms,
             }
             return head | parts(stand, folder, signals)
 

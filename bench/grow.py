@@ -27,7 +27,7 @@ RECORDS: Final = (1000, 100_000, 1_000_000)
 def main() -> int:
     """Measure, print a table, write the figures, and give the exit code."""
     given = _parser().parse_args()
-    given_too = {"latency_ms": given.latency_ms, "devices": DEVICES, "per_second": RATE}
+    given_too = {"devices": DEVICES, "per_second": RATE}
     return on_stand(
         given,
         "grow",

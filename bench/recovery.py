@@ -31,12 +31,11 @@ _FIRST: Final = {"one": 1, "two": 2_000_001, "crowd": 3_000_001}
 def main() -> int:
     """Measure, print tables, write the figures, and give the exit code."""
     given = _parser().parse_args()
-    given_too = {"latency_ms": given.latency_ms, "records": given.records}
     return on_stand(
         given,
         "recovery",
         given.latency_ms,
-        lambda stand, _, signals: given_too | signals.run(_parts(stand, given)),
+        lambda stand, _, signals: {"records": given.records} | signals.run(_parts(stand, given)),
         print_recovery,
     )
 

@@ -29,7 +29,6 @@ def main() -> int:
 
     def parts(stand: Stand, _: Path, signals: Interruptible) -> dict[str, Any]:
         return {
-            "latency_ms": given.latency_ms,
             "partitions": stand.partitions,
             "devices": DEVICES,
             "per_second": RATE,

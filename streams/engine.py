@@ -1,7 +1,7 @@
 """Faust, made to keep the promises: what is overridden, and which trap each override closes.
 
-Private methods of faust-streaming 0.15.3 and aiokafka 0.14.0 are overridden here, in
-streams/consumer.py and in streams/parser.py, and nowhere else; pyproject.toml pins both.
+Private methods of faust-streaming 0.15.3 and aiokafka 0.14.0 are overridden here, in consumer.py,
+parser.py and reading.py of this folder, and nowhere else; pyproject.toml pins both.
 The traps are told in docs/architecture.md.
 """
 
@@ -124,19 +124,6 @@ class FlowControl(FlowControlEvent):
         self._resume.set()
 
 
-class Silent(faust.Sensor):
-    """Notes nothing: without any sensor Faust warns of a lack of its notes at each rebalance."""
-
-    def on_stream_event_in(self, *_: Any) -> None:
-        """Do nothing."""
-
-    def on_stream_event_out(self, *_: Any) -> None:
-        """Do nothing."""
-
-    def on_message_in(self, *_: Any) -> None:
-        """Do nothing."""
-
-
 class Tables(TableManager):
     """Starts at once: all tables are declared before the app starts (agents/runtime.py).
 
@@ -209,10 +196,13 @@ class App(faust.App):
         return [place for place in self.consumer.assignment() if place.topic == topic]
 
     def on_init_dependencies(self) -> Iterable[Any]:
-        """Leave Faust's statistics out, which nobody reads: ours are in streams/metrics.py."""
+        """Leave Faust's statistics out, which nobody reads: ours are in streams/metrics.py.
+
+        A sensor that notes nothing stands in their place: without any, Faust warns at each rebalance.
+        """
         services = super().on_init_dependencies()
         self.sensors.remove(self.monitor)
-        self.sensors.add(Silent())
+        self.sensors.add(faust.Sensor())
         return services
 
     async def on_first_start(self) -> None:

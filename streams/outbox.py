@@ -132,6 +132,7 @@ class Outbox:
             if isinstance(error.__cause__, MessageSizeTooLargeError):
                 raise PermanentError("the message is too large to be sent") from None
             raise
+        # A future already, but for tests' producers: asking asyncio costs three calls for each message.
         future = sending if isinstance(sending, asyncio.Future) else asyncio.ensure_future(sending)
         self._watch(future)
         return future

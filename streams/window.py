@@ -36,7 +36,7 @@ class _Line:
 
     open: int = 0
     waiting: deque[Any] = field(default_factory=deque)
-    """Events that no handler has yet, in order."""
+    """Messages that no handler has yet, in order."""
 
 
 class Window:
@@ -107,7 +107,7 @@ class Window:
         a handler after it, or again in the next assignment.
         """
         line = self._lines.get(((topic, partition), (partition, key)))
-        return () if line is None else [event.message for event in line.waiting]
+        return () if line is None else line.waiting
 
     async def run(self, events: AsyncIterator[Any], acknowledge: Callable[[Any], object]) -> None:
         """Take events until the stream ends; ends its tasks with it."""
@@ -143,7 +143,7 @@ class Window:
         if line is None:
             line = self._lines[counted] = _Line()
         line.open += 1
-        line.waiting.append(event)
+        line.waiting.append(message)
         if line.open >= MOST_OF_ONE_KEY:
             self._crowds.add(counted)
         before = self._tails.get(key)

@@ -123,6 +123,23 @@ def test_unknown_because_a_worker_died(scene: Scene) -> None:
     assert found(scene.history()) == []
 
 
+@pytest.mark.parametrize("what", ["kill", "device-drop"])
+def test_a_worker_that_died_before_it_told_of_its_intent_is_a_reason_and_no_other_is(
+    scene: Scene, what: str
+) -> None:
+    """READY at 30.1, STARTING at 34: between them the next worker came up, and told of the intent."""
+    unknown(scene, ("ACCEPTED", "READY"))
+    told = {"device_id": "mri-1", "record_id": 4}
+    scene.event("r-4", "STATE_CHANGED", 34, state="STARTING", previous="READY", **told)
+    scene.event("r-4", "STATE_CHANGED", 34.1, state="UNKNOWN", previous="STARTING", **told)
+    if what == "kill":
+        scene.runner.append({"wall": T0 + 30.2, "what": "kill", "worker": "w1"})
+        assert found(scene.history()) == []
+    else:
+        scene.strikes(what, "mri-1", 30.2, 30.4)
+        only(scene.history(), "unknown", "nothing struck")
+
+
 def test_another_device_s_fault_is_no_reason(scene: Scene) -> None:
     unknown(scene)
     scene.strikes("device-drop", "mri-2", 28, 31)

@@ -138,10 +138,13 @@ def unknown(history: History) -> Iterator[Violation]:
                 continue
             announced = max(before)
             earlier = [ms for ms in history.intents.get(event.record or "", ()) if ms < announced]
+            since = max(earlier, default=announced)
+            ready = max(
+                (e.ms for e in changes if e.state == S.READY and e.ms <= since), default=since
+            )
             # A worker that dies before it tells of its intent leaves that to the next one.
-            ready = [e.ms for e in changes if e.state == S.READY and e.ms <= announced]
-            since = min(max(earlier, default=announced), max(ready, default=announced))
-            if not _had_a_reason(history, device, event, since):
+            died = worker_ended(history, ready / 1000 - _SLACK_S, since / 1000)
+            if not died and not _had_a_reason(history, device, event, since):
                 sentence = "UNKNOWN, though nothing struck the device or a worker meanwhile"
                 yield Violation(rule="unknown", sentence=sentence, about=about)
 
