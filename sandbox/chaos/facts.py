@@ -90,10 +90,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a device's aggregate told a record's of its scan."""
+    """What a device's aggregate told a record's of its scan; `attempt` counts its STARTs."""
 
     ms: int
     state: str
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,17 +117,27 @@ class History:
         for message in self.of(wire.RECORD_STEPS):
             step = message.json
             if message.key is not None and step["kind"] == "scan" and step.get("state"):
-                told = Told(ms=message.ms, state=step["state"])
+                attempt = step.get("attempt")
+                told = Told(ms=message.ms, state=step["state"], attempt=attempt)
                 found.setdefault(message.key.decode(), []).append(told)
         return {record: sorted(one, key=lambda told: told.ms) for record, one in found.items()}
 
     @cached_property
     def intents(self) -> dict[str, list[int]]:
-        """When a START was intended for each record, ms."""
-        return {
-            record: [told.ms for told in several if told.state == ScanState.STARTING]
-            for record, several in self.told.items()
-        }
+        """When a START was intended for each record, ms.
+
+        After a crash the next worker tells of the same one again; only the first time counts.
+        """
+        found: dict[str, list[int]] = {}
+        for record, several in self.told.items():
+            intended = [told for told in several if told.state == ScanState.STARTING]
+            attempts = [told.attempt for told in intended]
+            found[record] = [
+                told.ms
+                for n, told in enumerate(intended)
+                if told.attempt is None or told.attempt not in attempts[:n]
+            ]
+        return found
 
     @cached_property
     def commands(self) -> dict[str, Command]:

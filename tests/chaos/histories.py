@@ -103,9 +103,9 @@ class Scene:
             )  # fmt: skip
             before = state
 
-    def step(self, record: int, state: str, at: float) -> None:
+    def step(self, record: int, state: str, at: float, **more: Any) -> None:
         """The device's aggregate tells the record's how far a scan is."""
-        step = {"kind": "scan", "record_id": record, "state": state}
+        step = {"kind": "scan", "record_id": record, "state": state, **more}
         self.add(wire.RECORD_STEPS, step, str(record), at)
 
     def command(

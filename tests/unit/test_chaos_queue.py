@@ -41,6 +41,18 @@ def test_a_start_while_another_scan_has_the_scanner(scene: Scene) -> None:
     only(scene, "alone", "mri-1 was given record 3, and 2 was over 0.10 s later")
 
 
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_an_intent_that_the_next_worker_tells_again_is_no_new_one(
+    scene: Scene, attempt: int
+) -> None:
+    """The scan's data came before the crash: its scanner was free since then."""
+    scene.step(2, "STARTING", 10.15, attempt=1)
+    scene.step(2, "STARTING", 15, attempt=attempt)
+    scene.scan("r-3", 3, "mri-1", 20)
+    never_over = any("given record 3, and 2 was never over" in one for one in found(scene))
+    assert never_over is (attempt == 2)
+
+
 def test_a_scan_of_which_nothing_came_has_its_scanner_until_a_person_cancels_it(
     scene: Scene,
 ) -> None:
