@@ -176,7 +176,7 @@ class App(faust.App):
     @property
     def busy(self) -> bool:
         """Whether so much is under way that a few ms for each hop are nothing."""
-        return any(window.working >= BUSY for window in self.windows)
+        return any(window.working + window.sending >= BUSY for window in self.windows)
 
     @property
     def offsets(self) -> Offsets:

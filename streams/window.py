@@ -76,6 +76,9 @@ class Window:
         self._draining = False
         self._closing = False
         self.working = 0
+        """How many handlers run."""
+        self.sending = 0
+        """How many messages are handled and wait for the broker."""
         self.topics: frozenset[str] = frozenset()
         self.queued: Callable[[], int] = lambda: 0
         """How many messages wait in the stream, to be taken."""
@@ -175,7 +178,11 @@ class Window:
                 self.working -= 1
         turn.set_result(None)
         if rest is not None:
-            await rest
+            self.sending += 1
+            try:
+                await rest
+            finally:
+                self.sending -= 1
         for ready in self._ledger.finish(entry):
             if ready.message.generation_id == self._generation():
                 self._acknowledge(ready)

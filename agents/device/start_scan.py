@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, Final
 
 from agents.device import decide
 from agents.device.decide import Arrival, Wait
@@ -19,11 +19,14 @@ from models.errors import PermanentError, PoisonError, TransientError
 from models.events import EventKind, ScanState
 from models.scan import ScanJob
 from models.wire import Cause
-from streams.eager import acknowledged
+from streams.eager import acknowledged, begin
 from streams.inbound import Inbound
 from streams.intake import is_in_place, reroute
 from streams.outbox import standard_headers
 from streams.tables import DurableTable, Write
+
+EARLY_BYTES: Final = 256 * 1024
+"""A device's next job need not wait until the broker has a task up to this size: nothing refuses it."""
 
 
 class ScanStarter:
@@ -113,8 +116,8 @@ class ScanStarter:
             # Its place in a queue needs its row; else the first row is the one with its record: should
             # the worker die before that, the job comes again and is not fresh any more.
             written = self._write(partition, row) if settings.scans_per_device else None
-            await self.advance(partition, row, written, fresh=True)
-            await tools.confirm(said)
+            sent = await self.advance(partition, row, written, fresh=True)
+            return self._confirmed(sent, said)
         else:
             await tools.confirm(said)
             # A worker may have died with it: making its record may have been begun.
@@ -134,6 +137,11 @@ class ScanStarter:
         announced = announce(self._tools, row, announcements)
         return asyncio.gather(announced, parked.durable(), written.durable())
 
+    async def _confirmed(self, sent: Awaitable[Any] | None, said: list[Awaitable[Any]]) -> None:
+        if sent is not None:
+            await sent
+        await self._tools.confirm(said)
+
     async def advance(
         self,
         partition: int,
@@ -142,12 +150,12 @@ class ScanStarter:
         *,
         fresh: bool = False,
         same_task: bool = False,
-    ) -> None:
+    ) -> Awaitable[Any] | None:
         """Enrich a job, make its record and send its DeviceTask; park it where that can't be now.
 
         Only of a fresh job may a record be made without looking first: a row read from the table, or
         a message that comes again, may be of a worker that died in between. `accepted`: its row's
-        write, if it was made.
+        write, if it was made. Gives what is still to be awaited: of a fresh job only.
         """
         before = row.stage
         if row.record_id is not None and before is ScanState.HELD:
@@ -161,36 +169,53 @@ class ScanStarter:
                 row = await self._enricher.find_or_make(row, fresh=fresh)
         except TransientError as error:
             await self._ending.retry(partition, row, str(error), error)
-            return
+            return None
         except PermanentError as error:
             await self._ending.end(partition, row, ScanState.FAILED, str(error))
-            return
+            return None
         tasks = row.tasks if same_task else row.tasks + 1
         ready = {"stage": ScanState.READY, "cause": None, "advice": None, "tasks": tasks}
-        await self._send_task(partition, row.model_copy(update=ready), sequence, before)
+        return await self._send_task(
+            partition, row.model_copy(update=ready), sequence, before, early=fresh
+        )
 
     async def _send_task(
-        self, partition: int, row: RequestRow, sequence: Sequence, before: ScanState
-    ) -> None:
-        """Send the DeviceTask; row, task and the record's step are all at the broker on return."""
+        self,
+        partition: int,
+        row: RequestRow,
+        sequence: Sequence,
+        before: ScanState,
+        *,
+        early: bool,
+    ) -> Awaitable[Any] | None:
+        """Send the DeviceTask; row, task and the record's step are all at the broker on return.
+
+        `early`: where nothing waits for the device and nobody counts its scans, the next job need not
+        wait for that; what this one waits for is given. Each partition keeps its order, so that no
+        later task or row outlives this one in a crash.
+        """
         tools, gateway = self._tools, self._tools.settings.gateway
         body = decide.device_task(row, sequence.json)
         headers = standard_headers(row.request_id, task_id(row), row.trace)
         key = row.job.device_id.encode()
+        sending = acknowledged(
+            self._write(partition, row).durable(),
+            tools.outbox.deliver(wire.DEVICE_TASKS, key, body, headers, partition=partition),
+            self._ending.tell_record(row, ScanState.READY, previous=before),
+            *((self._parking.keep(partition, row),) if gateway else ()),
+        )
+        if early and len(body) <= EARLY_BYTES and self._parking.is_free(partition, row):
+            return begin(sending)[1]
         try:
-            await acknowledged(
-                self._write(partition, row).durable(),
-                tools.outbox.deliver(wire.DEVICE_TASKS, key, body, headers, partition=partition),
-                self._ending.tell_record(row, ScanState.READY, previous=before),
-                *((self._parking.keep(partition, row),) if gateway else ()),
-            )
+            await sending
         except PermanentError:
             problem = f"the device task has {len(body)} bytes, more than its topic takes"
             await self._ending.end(partition, row, ScanState.FAILED, problem)
-            return
+            return None
         await self._parking.took_device(partition, row)
         if not gateway:
             await self._parking.started(partition, row)
+        return None
 
     def _too_old(self, row: RequestRow) -> bool:
         """Tell whether a job is too old to start by itself.

@@ -1,6 +1,7 @@
 """A device's agent over in-memory twins, and the way of a scan job through it."""
 
 import json
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -52,6 +53,7 @@ class FakeManagers:
     records: list[Record] = field(default_factory=list)
     well: bool = True
     hook: Any = None
+    sequence: bytes = b'{"file":"# Pulseq"}'
 
     def _note(self, what: str) -> None:
         self.asked.append(what)
@@ -68,7 +70,7 @@ class FakeManagers:
 
     async def retrieve_sequence(self, sequence_id: str) -> Any:
         self._note("sequence")
-        return Sequence(id=sequence_id, json=b'{"file":"# Pulseq"}')
+        return Sequence(id=sequence_id, json=self.sequence)
 
     async def device_location_request(self, _: str) -> Any:
         self._note("device")
@@ -96,6 +98,19 @@ class FakeManagers:
         json.loads(body)
         self.headers = headers
         self._note("START")
+
+
+class Settled(DeviceAgent):
+    """Settles each message to its end."""
+
+    async def handle(self, inbound: Inbound) -> None:
+        rest = await self.begin(inbound)
+        if rest is not None:
+            await rest
+
+    async def begin(self, inbound: Inbound) -> Awaitable[Any] | None:
+        """As the worker: so far that the next message of the device may begin."""
+        return await super().handle(inbound)
 
 
 class Bench:
@@ -138,7 +153,7 @@ class Bench:
             fresh=lambda inbound: inbound.offset >= end,
         )
         self.work = OpenWork(self.parked)
-        self.agent = DeviceAgent(tools, self.requests, self.work)
+        self.agent = Settled(tools, self.requests, self.work)
         self.agent.recovered()
 
     def job(

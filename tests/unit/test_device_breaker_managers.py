@@ -149,9 +149,7 @@ async def test_jobs_wait_through_a_long_outage_and_old_ones_are_held_when_it_is_
     for what in ("sequence", "device"):  # one and the same manager, in this bench
         bench.managers.errors[what] = [TransientError("refused", sent=False)] * 2
     await bench.agent.handle(bench.job("r-1", offset=1))
-    rest = await bench.agent.handle(bench.job("r-2", offset=2))
-    if rest is not None:
-        await rest
+    await bench.agent.handle(bench.job("r-2", offset=2))
     for _ in range(12):
         bench.clock.move(10)
         await bench.wake_due()
@@ -161,9 +159,7 @@ async def test_jobs_wait_through_a_long_outage_and_old_ones_are_held_when_it_is_
     assert await bench.agent.health.look()
     bench.agent.wake_parked()
     young = bench.job("r-3", offset=3)
-    rest = await bench.agent.handle(young)
-    if rest is not None:
-        await rest
+    await bench.agent.handle(young)
     for _ in range(6):
         bench.clock.move(1)
         await bench.wake_due()
@@ -175,13 +171,9 @@ async def test_jobs_wait_through_a_long_outage_and_old_ones_are_held_when_it_is_
 async def test_an_outage_counts_those_that_wait_for_the_manager_alone() -> None:
     bench = Bench(scans_per_device=1)
     for number in (1, 2, 3):
-        rest = await bench.agent.handle(bench.job(f"r-{number}", offset=number))
-        if rest is not None:
-            await rest
+        await bench.agent.handle(bench.job(f"r-{number}", offset=number))
     assert bench.agent.waiting() == 0, "these wait for their device"
     bench.managers.errors["sequence"] = [TransientError("refused", sent=False)]
     for number in (4, 5):
-        rest = await bench.agent.handle(bench.job(f"r-{number}", device="e", offset=number))
-        if rest is not None:
-            await rest
+        await bench.agent.handle(bench.job(f"r-{number}", device="e", offset=number))
     assert bench.agent.waiting() == 2

@@ -235,9 +235,7 @@ async def _crash_at(bench: Bench, number: int, message: Inbound) -> bool:
 
     bench.producer.send = mortal  # type: ignore[assignment]
     try:
-        rest = await bench.agent.handle(message)
-        if rest is not None:
-            await rest
+        await bench.agent.handle(message)
     except Crash:
         return True
     finally:

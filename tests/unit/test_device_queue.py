@@ -25,9 +25,7 @@ async def handle(bench: Bench, message: Inbound) -> None:
     done = {
         topic: len(bench.producer.on(topic)) for topic in (wire.DEVICE_STEPS, wire.DEVICE_TASKS)
     }
-    rest = await bench.agent.handle(message)
-    if rest is not None:
-        await rest
+    await bench.agent.handle(message)
     await follow(bench, done)
 
 
@@ -40,9 +38,7 @@ async def follow(bench: Bench, done: dict[str, int]) -> None:
             if len(sent) > number:
                 going = True
                 done[topic] = number + 1
-                rest = await bench.agent.handle(bench.read_back(sent[number], offset=1001 + number))
-                if rest is not None:
-                    await rest
+                await bench.agent.handle(bench.read_back(sent[number], offset=1001 + number))
 
 
 async def pass_time(bench: Bench, seconds: float) -> None:
