@@ -8,11 +8,11 @@ an address or an id (promise 8).
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, NoReturn, TypeVar
 
+import aiohttp
 import httpx
 import orjson
 import stamina
@@ -22,10 +22,12 @@ from managers.tokens import Token, Tokens
 from managers.transport import (
     TrueTransport,
     dropped,
+    limits,
     no_cookies,
     phases,
     sent,
     tls_context,
+    true_names,
 )
 from models.base import explain
 from models.errors import PermanentError, TransientError
@@ -43,8 +45,6 @@ PROBE_S: Final = 2.0
 ACCEPTS: Final = {"accept": "application/json", "accept-encoding": "identity"}
 """Nothing compressed: a few bytes would unfold to more than any bound."""
 JSON: Final = "application/json"
-_HEADERS: Final = httpx.Headers(ACCEPTS)
-_JSON_HEADERS: Final = httpx.Headers(ACCEPTS | {"content-type": JSON})
 
 _PATIENCE: Final = frozenset({408, 425, 429})
 _MOMENTARY: Final = frozenset({502, 503})
@@ -55,11 +55,6 @@ _NO_TOKEN: Final = frozenset({401, 403})
 _again = stamina.AsyncRetryingCaller(
     attempts=2, timeout=None, wait_initial=0.1, wait_max=0.3, wait_jitter=0.1
 )
-
-
-@lru_cache(maxsize=256)
-def _url(text: str) -> httpx.URL:
-    return httpx.URL(text)
 
 
 class OversizeError(TransientError):
@@ -123,7 +118,7 @@ class Manager:
         self._timeout_s = timeout_s
         self._tokens = tokens
         self._transport = TrueTransport(tls=tls_context(ca_file), connections=CONNECTIONS)
-        self._limits = {"timeout": phases(timeout_s).as_dict()}
+        self._limits = limits(timeout_s)
         self._client = httpx.AsyncClient(
             transport=self._transport,
             trust_env=False,
@@ -197,51 +192,42 @@ class Manager:
             raise TransientError(sentence, sent=began) from error
 
     async def _attempt(self, question: Question, token: Token | None) -> bytes:
-        # Straight to the transport, with headers made once: what httpx's client and a request made of
-        # plain data do besides (cookies, redirects, an authentication flow, defaults) costs more than
-        # the call itself.
-        if question.body is None:
-            headers = _HEADERS
-        elif question.content_type == JSON:
-            headers = _JSON_HEADERS
-        else:
-            headers = httpx.Headers(ACCEPTS | {"content-type": question.content_type})
-        request = httpx.Request(
+        headers = ACCEPTS
+        if question.body is not None:
+            headers = ACCEPTS | {"content-type": question.content_type}
+        response = await self._transport.exchange(
             question.method,
-            _url(self._uri + question.path),
-            stream=httpx.ByteStream(question.body or b""),
+            self._uri + question.path,
             headers=headers if token is None else {**headers, **token.header},
-            extensions=self._limits,
+            body=question.body,
+            limits=self._limits,
         )
-        request.read()
-        response = await self._transport.handle_async_request(request)
         try:
-            if response.status_code not in question.good:
-                self._refuse(response.status_code, question, token)
+            if response.status not in question.good:
+                self._refuse(response.status, question, token)
             body = await self._read(response, question)
         finally:
-            await response.aclose()
+            response.release()  # one that is not read to its end takes its connection with it
         self.answered += 1
         return body
 
-    async def _read(self, response: httpx.Response, question: Question) -> bytes:
-        status, asked, most = response.status_code, question.asked, question.most
+    async def _read(self, response: aiohttp.ClientResponse, question: Question) -> bytes:
+        status, asked, most = response.status, question.asked, question.most
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             raise TransientError(
                 f"the {self.name} compresses its answer, unasked, when asked {asked}", status=status
             )
         told = response.headers.get("content-length", "")
         size = int(told) if told.isdecimal() else None
-        taken, stream = bytearray(), response.stream
-        assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 - for the type
+        taken = bytearray()
         if size is None or size <= most:
-            # As it comes: nothing is compressed, and httpx's own reading takes note of each piece.
-            async for chunk in stream:
-                taken += chunk
-                if len(taken) > most:
-                    break
-            else:
-                return bytes(taken)
+            with true_names:
+                async for chunk in response.content.iter_any():
+                    taken += chunk
+                    if len(taken) > most:
+                        break
+                else:
+                    return bytes(taken)
         raise OversizeError(
             f"the {self.name} answers with more than {most} bytes when asked {asked}",
             status=status,

@@ -6,7 +6,7 @@ and `sent` is the one place that says which of them mean that nothing was sent.
 """
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,8 @@ CONNECT_MOST_S: Final = 2.0
 CONNECT_SHARE: Final = 0.4
 """Of the whole attempt: its limit can strike only after the time for connecting is over."""
 
+_REPEATED: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+"""Methods that aiohttp asks a second time by itself, if a connection drops."""
 _NOTHING_SENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -80,7 +82,7 @@ class _TrueNames:
             raise true_error(error) from error
 
 
-_true_names: Final = _TrueNames()
+true_names: Final = _TrueNames()
 
 
 async def _one_attempt(
@@ -104,12 +106,12 @@ class _TrueStream(httpx.AsyncByteStream):
         self._stream = stream
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _true_names:
+        with true_names:
             async for chunk in self._stream:
                 yield chunk
 
     async def aclose(self) -> None:
-        with _true_names:
+        with true_names:
             await self._stream.aclose()
 
 
@@ -120,21 +122,53 @@ class TrueTransport(httpx.AsyncBaseTransport):
         self._tls = tls
         self._connections = connections
         self._inner = AiohttpTransport(verify=tls, trust_env=False, client=self._session)
+        self._opened: aiohttp.ClientSession | None = None
 
     def _session(self) -> aiohttp.ClientSession:
-        # Called at the first request: a session belongs to the loop that it is made in.
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                ssl=self._tls, limit=self._connections, keepalive_timeout=KEEP_ALIVE_S
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            middlewares=(_one_attempt,),
-            trust_env=False,
-        )
+        # Made at the first request: a session belongs to the loop that it is made in.
+        if self._opened is None:
+            self._opened = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    ssl=self._tls, limit=self._connections, keepalive_timeout=KEEP_ALIVE_S
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                middlewares=(_one_attempt,),
+                trust_env=False,
+            )
+        return self._opened
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        limits: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        """Send once, on the same connections; the caller reads the answer and releases it.
+
+        Without httpx's requests and answers, which cost as much as the call itself
+        (`python -m bench.floor`). Raises httpx.TransportError; reading is to be done under
+        `true_names`, too.
+        """
+        # What aiohttp sends once in any case needs no middleware to see to that.
+        middlewares = (_one_attempt,) if method in _REPEATED else ()
+        with true_names:
+            return await self._session().request(
+                method,
+                url,
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                auto_decompress=False,
+                timeout=limits,
+                middlewares=middlewares,
+            )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send once. Raises httpx.TransportError under its right name."""
-        with _true_names:
+        with true_names:
             response = await self._inner.handle_async_request(request)
         stream = response.stream
         if isinstance(stream, httpx.AsyncByteStream):
@@ -144,6 +178,8 @@ class TrueTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close all connections."""
         await self._inner.aclose()
+        if self._opened is not None:
+            await self._opened.close()
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
@@ -160,6 +196,12 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
 def connect_s(timeout_s: float) -> float:
     """Give the time for connecting within one attempt of `timeout_s`."""
     return min(CONNECT_MOST_S, CONNECT_SHARE * timeout_s)
+
+
+def limits(timeout_s: float) -> aiohttp.ClientTimeout:
+    """Give the limits of an exchange, as `phases` does: of connecting only."""
+    first = connect_s(timeout_s)
+    return aiohttp.ClientTimeout(total=None, connect=first, sock_connect=first)
 
 
 def phases(timeout_s: float, connect: float | None = None) -> httpx.Timeout:

@@ -64,7 +64,9 @@ class Outbox:
         self, topic: str, key: bytes | None, value: bytes | None, headers: Headers = ()
     ) -> Awaitable[Any]:
         """Put a message into a batch; give what `confirm` waits for."""
-        return await self.raw(self._topics[topic], key, value, headers)
+        return await self.raw(
+            self._topics[topic], key, value, headers, partition=self._place(topic, key)
+        )
 
     async def deliver(
         self,
@@ -79,9 +81,14 @@ class Outbox:
 
         Raises PermanentError if the message is too large for the topic.
         """
+        place = self._place(topic, key) if partition is None else partition
         return await self.confirm(
-            await self.raw(self._topics[topic], key, value, headers, partition=partition)
+            await self.raw(self._topics[topic], key, value, headers, partition=place)
         )
+
+    def _place(self, topic: str, key: bytes | None) -> int | None:
+        """Give the partition of a key: the producer would ask its notes of the cluster each time."""
+        return None if key is None else partition_of(key, self._topics.count(topic))
 
     async def deliver_elsewhere(
         self, real_topic: str, key: bytes | None, value: bytes | None, headers: Headers = ()

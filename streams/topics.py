@@ -98,12 +98,16 @@ class Topics:
     def __getitem__(self, name: str) -> str:
         return self._names[name]
 
+    def count(self, name: str) -> int:
+        """Give the number of partitions of a topic."""
+        return self._reco_partitions if name == wire.RECO_JOBS else self.partitions
+
     def specs(self) -> list[TopicSpec]:
         """Give every topic as it should be."""
         return [
             TopicSpec(
                 name=real,
-                partitions=self._reco_partitions if name == wire.RECO_JOBS else self.partitions,
+                partitions=self.count(name),
                 limit=_LIMITS.get(name, INPUT_LIMIT),
                 retention_ms=_RETENTION.get(name, 7 * _DAY_MS),
                 settings=_SETTINGS.get(name, {}),

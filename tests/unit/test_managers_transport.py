@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from managers.transport import TrueTransport, phases, sent, tls_context, true_error
+from managers.transport import (
+    TrueTransport,
+    limits,
+    phases,
+    sent,
+    tls_context,
+    true_error,
+    true_names,
+)
 from tests.unit.test_managers_servers import (
     Answer,
     Taken,
@@ -28,17 +36,47 @@ DROPPED = (httpx.RemoteProtocolError, httpx.ReadError)
 TIMEOUT_S = 0.5
 
 
-@pytest.fixture(params=["httpx", "aiohttp"])
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
-    transport: httpx.AsyncBaseTransport = (
-        TrueTransport(tls=tls_context(None), connections=1)
-        if request.param == "aiohttp"
-        else httpx.AsyncHTTPTransport(
-            trust_env=False, limits=httpx.Limits(max_connections=1, keepalive_expiry=60)
-        )
+class Exchanging(httpx.AsyncBaseTransport):
+    """The way of a manager's questions, which makes neither requests nor answers of httpx."""
+
+    def __init__(self) -> None:
+        self._transport = TrueTransport(tls=tls_context(None), connections=1)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            async with asyncio.timeout(TIMEOUT_S):  # whoever asks limits the whole
+                answer = await self._transport.exchange(
+                    request.method,
+                    str(request.url),
+                    headers={},
+                    body=request.content or None,
+                    limits=limits(TIMEOUT_S),
+                )
+                with true_names:
+                    body = await answer.read()
+        except TimeoutError:
+            raise httpx.ReadTimeout("no answer in time") from None
+        return httpx.Response(answer.status, content=body)
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+
+def transport(kind: str) -> httpx.AsyncBaseTransport:
+    """Make a transport that has one connection."""
+    if kind == "exchange":
+        return Exchanging()
+    if kind == "aiohttp":
+        return TrueTransport(tls=tls_context(None), connections=1)
+    return httpx.AsyncHTTPTransport(
+        trust_env=False, limits=httpx.Limits(max_connections=1, keepalive_expiry=60)
     )
+
+
+@pytest.fixture(params=["httpx", "aiohttp", "exchange"])
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
-        transport=transport, trust_env=False, timeout=phases(TIMEOUT_S)
+        transport=transport(request.param), trust_env=False, timeout=phases(TIMEOUT_S)
     ) as made:
         yield made
 
@@ -144,13 +182,16 @@ async def test_no_cookie_and_no_proxy(
         assert (await client.get(server.uri)).status_code == 200
 
 
-async def test_aiohttp_keeps_no_cookies() -> None:
-    transport = TrueTransport(tls=tls_context(None), connections=1)
-    async with serving(says(200, {}, more="set-cookie: a=b\r\n")) as server, transport:
+@pytest.mark.parametrize("kind", ["aiohttp", "exchange"])
+async def test_aiohttp_keeps_no_cookies(kind: str) -> None:
+    async with (
+        serving(says(200, {}, more="set-cookie: a=b\r\n")) as server,
+        transport(kind) as asking,
+    ):
         # By name: aiohttp's own jar keeps no cookie of an IP address anyway.
         uri = f"http://localhost:{server.port}"
         for _ in range(2):
-            reply = await transport.handle_async_request(httpx.Request("GET", uri))
+            reply = await asking.handle_async_request(httpx.Request("GET", uri))
             await reply.aread()
             await reply.aclose()
     assert "cookie" not in server.taken[1].headers
