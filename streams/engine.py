@@ -39,12 +39,18 @@ DRAIN_S = 8.0
 """How long attempts in flight may take at a stop or a rebalance: one HTTP attempt and its writes."""
 
 
+async def _at_once() -> None:
+    """Wait for nothing."""
+
+
 class Producer(driver.Producer):
     """The guard stands in the send path: a worker that may have lost its partitions sends nothing."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._known: set[tuple[str, int]] = set()
         super().__init__(*args, **kwargs)
+        # Asked for each message that comes in, three settings at a time; here nothing goes through it.
+        self.buffer.wait_until_ebb = _at_once  # type: ignore[method-assign]
 
     async def on_start(self) -> None:
         """Start the producer, and have it send fewer, larger requests while there is much to do."""
