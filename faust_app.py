@@ -108,7 +108,7 @@ app = make_app(settings, topics, clock)
 # and again (docs/performance.md). Nothing of ours needs the collector to be quick.
 gc.freeze()
 # The consumer's thread and the loop's take turns: a message waits less for the other one's.
-sys.setswitchinterval(0.001)
+sys.setswitchinterval(0.0002)
 gc.set_threshold(50_000, 20, 50)
 runtime = Runtime(app, settings, topics, clock, lambda: make_managers(settings, clock))
 add_commands(app, settings, topics, tables=TABLES)

@@ -274,6 +274,7 @@ class Runtime:
         self._workflows.recovered()
         self._sweep.recovered()
         self._owned = self._app.owned = True
+        await self._app.rest_changelogs()
 
     def _disowned(self) -> None:
         self._drains += 1

@@ -5,7 +5,7 @@ Private methods of faust-streaming 0.15.3 and aiokafka 0.14.0 are overridden; py
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import Any, cast
 
@@ -14,79 +14,21 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
-from streams import parser, reading
 from streams.caughtup import End
 from streams.eager import Rest, begin
-from streams.guard import Guard, stop_now
+from streams.guard import stop_now
 from streams.lost import Advice, Lost
 from streams.offsets import Offsets
+from streams.thread import ConsumerThread
 
 LOOK_S = 1.0
 """How often it is looked for messages that were fetched and got lost inside of Faust."""
-ENDS_S = 4.0
-"""How long the broker may take to tell where topics end."""
-FETCH_WAIT_MS = 250
-"""How long the broker may hold a fetch while there is nothing new. What else is asked on that connection
-(where topics end, at the end of each recovery) waits behind it: with Faust's 1,500 for most of that."""
 YIELD_EVERY = 100
 """So many messages are given out before others may run: a fetch may hold thousands."""
 CROWDED_S = 0.02
 """How long to wait before it is looked again whether a crowded partition has room."""
 
 log = logging.getLogger(__name__)
-
-
-class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Tells the guard of each good heartbeat: aiokafka keeps that time in a local variable."""
-
-    async def on_start(self) -> None:
-        """Start the consumer, with a parser that reads any header, and listen to its heartbeats."""
-        parser.install()
-        reading.install()
-        await super().on_start()
-        guard: Guard = self.app.guard  # type: ignore[attr-defined]
-        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - no public way
-        heartbeat: Callable[[], Awaitable[bool]] = coordinator._do_heartbeat  # noqa: SLF001
-
-        async def listened() -> bool:
-            good = await heartbeat()
-            if good:
-                guard.beat()
-            return good
-
-        coordinator._do_heartbeat = listened  # noqa: SLF001
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - Faust has no setting for it
-        return consumer
-
-    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
-        records: Any = await super()._fetch_records(consumer, *args, **kwargs)
-        return reading.Read(records, consumer)
-
-    async def begins(self, place: TP) -> int:
-        """Ask the broker for the first offset that it still has of a place."""
-        return cast("int", await self.call_thread(self._begins, place))
-
-    async def _begins(self, place: TP) -> int:
-        consumer = self._ensure_consumer()
-        async with asyncio.timeout(ENDS_S):
-            return int((await consumer.beginning_offsets([place]))[place])
-
-    async def ends(self, places: list[TP]) -> dict[TP, End]:
-        """Ask the broker for the ends of some places.
-
-        Raises TimeoutError, and KafkaError for a place that is not ours.
-        """
-        return cast("dict[TP, End]", await self.call_thread(self._ends, places))
-
-    async def _ends(self, places: list[TP]) -> dict[TP, End]:
-        consumer = self._ensure_consumer()
-        # Bounded in the thread itself: it has two hands, and one of them fetches.
-        async with asyncio.timeout(ENDS_S):
-            ends = await consumer.end_offsets(places)
-            return {place: End(end, await consumer.position(place)) for place, end in ends.items()}
 
 
 class Consumer(driver.Consumer):
@@ -106,6 +48,10 @@ class Consumer(driver.Consumer):
         """Give where some places end, as the broker has it now, and how far they were fetched."""
         thread = cast("ConsumerThread", self._thread)
         return await thread.ends(places)
+
+    async def rest(self, places: list[TP]) -> None:
+        """Fetch nothing more of some places, until they are assigned anew."""
+        await cast("ConsumerThread", self._thread).rest(places)
 
     async def create_topic(self, *args: Any, **kwargs: Any) -> None:
         """Make nothing: streams/provision.py made every topic, with its settings."""

@@ -1,7 +1,7 @@
 """Faust, made to keep the promises: what is overridden, and which trap each override closes.
 
 Private methods of faust-streaming 0.15.3 and aiokafka 0.14.0 are overridden here, in consumer.py,
-parser.py and reading.py of this folder, and nowhere else; pyproject.toml pins both.
+thread.py, parser.py and reading.py of this folder, and nowhere else; pyproject.toml pins both.
 The traps are told in docs/architecture.md.
 """
 
@@ -196,6 +196,17 @@ class App(faust.App):
         consumer: Any = self.consumer
         ends: Ends = await consumer.ends(places)
         return ends
+
+    async def rest_changelogs(self) -> None:
+        """Fetch no changelogs of ours once they are recovered; those of standbys go on.
+
+        Faust leaves them in each fetch: a third of its partitions, and of what a fetch costs on both
+        sides, to read our own writes and drop them.
+        """
+        topics = set(self.tables.changelog_topics)
+        consumer: Any = self.consumer
+        active = self.assignor.assigned_actives()
+        await consumer.rest([place for place in active if place.topic in topics])
 
     def places(self, topic: str) -> list[TP]:
         """Give the partitions of a topic that are assigned to us."""
