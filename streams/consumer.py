@@ -49,9 +49,9 @@ class Consumer(driver.Consumer):
         thread = cast("ConsumerThread", self._thread)
         return await thread.ends(places)
 
-    async def rest(self, places: list[TP]) -> None:
-        """Fetch nothing more of some places, until they are assigned anew."""
-        await cast("ConsumerThread", self._thread).rest(places)
+    async def rest(self, places: list[TP], generation: int) -> None:
+        """Fetch nothing more of some places in this generation of the group."""
+        await cast("ConsumerThread", self._thread).rest(places, generation)
 
     async def create_topic(self, *args: Any, **kwargs: Any) -> None:
         """Make nothing: streams/provision.py made every topic, with its settings."""

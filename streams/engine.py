@@ -200,13 +200,14 @@ class App(faust.App):
     async def rest_changelogs(self) -> None:
         """Fetch no changelogs of ours once they are recovered; those of standbys go on.
 
-        Faust leaves them in each fetch: a third of its partitions, and of what a fetch costs on both
-        sides, to read our own writes and drop them.
+        Else those that are idle are asked for in each fetch, and what is fetched of the others (our own
+        writes) lies in memory unread, and holds up all fetches for a moment when it comes.
         """
+        generation = self.consumer_generation_id
         topics = set(self.tables.changelog_topics)
         consumer: Any = self.consumer
         active = self.assignor.assigned_actives()
-        await consumer.rest([place for place in active if place.topic in topics])
+        await consumer.rest([place for place in active if place.topic in topics], generation)
 
     def places(self, topic: str) -> list[TP]:
         """Give the partitions of a topic that are assigned to us."""

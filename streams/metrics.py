@@ -18,7 +18,7 @@ class Metrics:
         )
         self.seconds = Histogram(
             "scanhub_message_seconds",
-            "Time from taking a message to settling it, seconds, by topic.",
+            "Time from taking a message until the next of its key may begin, seconds, by topic.",
             ["topic"],
             registry=self.registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),

@@ -61,12 +61,21 @@ class Outbox:
         self._watching = False
 
     async def put(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers = ()
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
+        *,
+        partition: int | None = None,
     ) -> Awaitable[Any]:
-        """Put a message into a batch; give what `confirm` waits for."""
-        return await self.raw(
-            self._topics[topic], key, value, headers, partition=self._place(topic, key)
-        )
+        """Put a message into a batch; give what `confirm` waits for.
+
+        On return it has its place in its partition's order, also where the batch was full. Raises
+        PermanentError if the message is too large.
+        """
+        place = self._place(topic, key) if partition is None else partition
+        return await self.raw(self._topics[topic], key, value, headers, partition=place)
 
     async def deliver(
         self,
@@ -81,10 +90,7 @@ class Outbox:
 
         Raises PermanentError if the message is too large for the topic.
         """
-        place = self._place(topic, key) if partition is None else partition
-        return await self.confirm(
-            await self.raw(self._topics[topic], key, value, headers, partition=place)
-        )
+        return await self.confirm(await self.put(topic, key, value, headers, partition=partition))
 
     def _place(self, topic: str, key: bytes | None) -> int | None:
         """Give the partition of a key: the producer would ask its notes of the cluster each time."""

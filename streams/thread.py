@@ -74,11 +74,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             ends = await consumer.end_offsets(places)
             return {place: End(end, await consumer.position(place)) for place, end in ends.items()}
 
-    async def rest(self, places: list[TP]) -> None:
+    async def rest(self, places: list[TP], generation: int) -> None:
         """Fetch nothing more of some places; each assignment begins anew, with all of them."""
-        await self.call_thread(self._rest, places)
+        await self.call_thread(self._rest, places, generation)
 
-    async def _rest(self, places: list[TP]) -> None:
+    async def _rest(self, places: list[TP], generation: int) -> None:
         consumer = self._ensure_consumer()
+        # The thread may have been busy through a whole rebalance: a changelog of the next assignment
+        # that rests would never be recovered.
+        if consumer._coordinator.generation != generation:  # noqa: SLF001 - no public way
+            return
         ours = consumer.assignment()
         consumer.pause(*(TopicPartition(*place) for place in places if place in ours))

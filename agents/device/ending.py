@@ -1,5 +1,8 @@
 """Where a job's way ends or pauses: parked, tried again, held, over; and how that is told."""
 
+from collections.abc import Awaitable
+from typing import Any
+
 from agents.device import decide
 from agents.device.decide import Wait
 from agents.device.parking import Parking
@@ -144,6 +147,12 @@ class Ending:
 
         `previous`: what was announced of the job before it had a record.
         """
+        await self._tools.outbox.confirm(await self.put_step(row, state, previous=previous))
+
+    async def put_step(
+        self, row: RequestRow, state: ScanState, *, previous: ScanState | None = None
+    ) -> Awaitable[Any]:
+        """Put what `tell_record` tells into its batch; gives what `confirm` waits for."""
         own = state is row.stage
         scan = row.identity
         step = RecordStep(
@@ -158,8 +167,8 @@ class Ending:
             born_ms=row.born_ms,
             creations=row.attempt,
         )
-        owner = record_key(scan.record_id)
-        await self._tools.outbox.deliver_step(wire.RECORD_STEPS, owner, step.to_bytes())
+        key = record_key(scan.record_id).encode()
+        return await self._tools.outbox.put(wire.RECORD_STEPS, key, step.to_bytes())
 
     async def _tell_workflow(self, row: RequestRow) -> None:
         """Tell a workflow that its scan ended before it had a record; later its record tells."""

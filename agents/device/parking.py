@@ -82,8 +82,8 @@ class Parking:
         return decide.BEHIND_OTHERS if behind or (holders and not self._limit) else None
 
     def is_free(self, partition: int, row: RequestRow) -> bool:
-        """Tell whether a job's device has no limit of scans, and nothing waits for it or holds it."""
-        return not self._limit and not self._work.count(partition, row.job.device_id)
+        """Tell whether nothing waits for a job's device or holds it; with a limit of scans it does."""
+        return not self._work.count(partition, row.job.device_id)
 
     def next(self, partition: int, device_id: str) -> str | None:
         """Give the name of the row that is to go on: a READY one first, else the queue's head."""

@@ -191,22 +191,27 @@ class ScanStarter:
         """Send the DeviceTask; row, task and the record's step are all at the broker on return.
 
         `early`: where nothing waits for the device and nobody counts its scans, the next job need not
-        wait for that; what this one waits for is given. Each partition keeps its order, so that no
-        later task or row outlives this one in a crash.
+        wait for that; what this one waits for is given. All is in its batch before, also where that
+        has to wait for room: the next job's task comes behind it, and none outlives it in a crash.
         """
         tools, gateway = self._tools, self._tools.settings.gateway
         body = decide.device_task(row, sequence.json)
         headers = standard_headers(row.request_id, task_id(row), row.trace)
         key = row.job.device_id.encode()
-        sending = acknowledged(
-            self._write(partition, row).durable(),
-            tools.outbox.deliver(wire.DEVICE_TASKS, key, body, headers, partition=partition),
-            self._ending.tell_record(row, ScanState.READY, previous=before),
-            *((self._parking.keep(partition, row),) if gateway else ()),
-        )
-        if early and len(body) <= EARLY_BYTES and self._parking.is_free(partition, row):
-            return begin(sending)[1]
+        written = self._write(partition, row)
         try:
+            step = await self._ending.put_step(row, ScanState.READY, previous=before)
+            task = await tools.outbox.put(
+                wire.DEVICE_TASKS, key, body, headers, partition=partition
+            )
+            sending = acknowledged(
+                written.durable(),
+                tools.outbox.confirm(task),
+                tools.outbox.confirm(step),
+                *((self._parking.keep(partition, row),) if gateway else ()),
+            )
+            if early and len(body) <= EARLY_BYTES and self._parking.is_free(partition, row):
+                return begin(sending)[1]
             await sending
         except PermanentError:
             problem = f"the device task has {len(body)} bytes, more than its topic takes"

@@ -1,6 +1,8 @@
 """A crowd of jobs for one device: lined up without waiting for the broker, and nothing of it is lost."""
 
 import asyncio
+from collections.abc import Awaitable
+from typing import Any
 
 import pytest
 
@@ -100,3 +102,29 @@ async def test_it_waits_where_something_follows_from_that(why: str) -> None:
     assert len(bench.producer.on(wire.DEVICE_TASKS)) == 1
     assert not settling.done()
     settling.cancel()
+
+
+async def test_a_task_whose_batch_is_full_goes_before_that_of_the_devices_next_job() -> None:
+    bench = Bench(gateway=False)
+    room = asyncio.Event()
+    send = bench.producer.send
+    waited: list[str] = []
+
+    async def full(topic: str, *rest: Any) -> Awaitable[Any]:
+        if topic == wire.DEVICE_TASKS and not waited:
+            waited.append(topic)
+            await room.wait()
+        return await send(topic, *rest)
+
+    bench.producer.send = full  # type: ignore[method-assign, assignment]
+    first = asyncio.create_task(bench.agent.begin(bench.job("r-1", offset=1)))
+    await turns()
+    assert waited
+    assert not first.done(), "the next job of the device may not begin yet"
+    room.set()
+    rest = await first
+    assert rest is not None
+    await rest
+    await bench.agent.handle(bench.job("r-2", offset=2))
+    tasks = bench.producer.on(wire.DEVICE_TASKS)
+    assert [task.header[wire.REQUEST_ID] for task in tasks] == [b"r-1", b"r-2"]

@@ -42,6 +42,19 @@ async def test_real_names_are_used_and_unknown_topics_refused() -> None:
     assert (sent.topic, sent.partition, sent.headers) == ("p.reco", 0, [("h", b"1")])
 
 
+@pytest.mark.parametrize(("topic", "count"), [(wire.SCAN_EVENTS, 8), (wire.RECO_JOBS, 3)])
+async def test_a_key_has_its_partition_by_its_topics_count(topic: str, count: int) -> None:
+    producer = FakeProducer()
+    outbox = Outbox(lambda: producer, Topics(partitions=8, reco_partitions=3), Clock())
+    for number in range(20):
+        await outbox.deliver(topic, b"%d" % number, b"v")
+    assert [one.partition for one in producer.sent] == [
+        partition_of(b"%d" % number, count) for number in range(20)
+    ]
+    await outbox.deliver(topic, None, b"v")
+    assert producer.sent[-1].partition is None, "without a key the producer chooses"
+
+
 async def test_a_step_goes_to_its_owners_partition() -> None:
     producer = FakeProducer()
     await make_outbox(producer).deliver_step(wire.DEVICE_STEPS, "d\u00fc", b"{}")
