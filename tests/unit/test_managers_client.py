@@ -190,18 +190,6 @@ async def test_an_answer_above_the_bound_is_not_read(raw: bytes) -> None:
     assert len(server.taken) == 1
 
 
-async def test_what_was_not_read_of_an_answer_is_not_the_next_one() -> None:
-    async def too_much_first(_: Taken, writer: asyncio.StreamWriter) -> None:
-        size = SMALL + 1 if len(server.taken) == 1 else 2
-        writer.write(response(200, b"7" * size))
-
-    async with _asking(too_much_first) as (oracle, server):
-        with pytest.raises(OversizeError):
-            await oracle.ask()
-        assert await oracle.ask() == b"77"
-    assert server.connections == 2
-
-
 async def test_an_answer_of_the_bound_is_read() -> None:
     async with _asking(sends(response(200, b" " * SMALL))) as (oracle, _):
         assert len(await oracle.ask()) == SMALL

@@ -197,6 +197,22 @@ async def test_aiohttp_keeps_no_cookies(kind: str) -> None:
     assert "cookie" not in server.taken[1].headers
 
 
+async def test_what_was_not_read_of_an_answer_is_not_the_next_one() -> None:
+    async def much(_: Taken, writer: asyncio.StreamWriter) -> None:
+        writer.write(response(200, b"7" * (1 << 20 if len(server.taken) == 1 else 2)))
+
+    asking = TrueTransport(tls=tls_context(None), connections=1)
+    async with serving(much) as server, asking:
+        for read in (False, True):
+            answer = await asking.exchange(
+                "POST", server.uri, headers={}, body=b"{}", limits=limits(TIMEOUT_S)
+            )
+            if read:
+                assert await answer.read() == b"77"
+            answer.release()
+    assert server.connections == 2
+
+
 @given(text=st.text(max_size=20))
 def test_no_text_of_aiohttp_gets_through(text: str) -> None:
     for error in (aiohttp.ClientOSError(f"{text}~"), aiohttp.ServerDisconnectedError(f"{text}~")):
