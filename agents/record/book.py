@@ -142,8 +142,9 @@ class Book:
         else:
             await self._say(partition, before, after, announcements, frees=frees)
         deadline = self._set_deadline(partition, after, moved=after.state is not before.state)
-        if after != stored:
-            await self.write(partition, after, durable=durable or ends)
+        # Also a row that stands so already: a worker that died with the broker may have written it to
+        # its own store only, and another one would never know of it.
+        await self.write(partition, after, durable=durable or ends)
         if deadline is not None:
             await deadline.durable()
         if ends:

@@ -93,6 +93,16 @@ async def test_a_worker_that_dies_before_it_announces_an_end_announces_it_later(
 
 
 @each_way
+async def test_an_end_that_only_this_workers_store_has_is_written_again(way: Way) -> None:
+    # The worker and the broker died together: the row is here, and its changelog never got it.
+    bench, last = await about_to_end(way)
+    await die_before_it_is_announced(bench, last)
+    bench.scans.writes.clear()
+    await bench.agent.handle(last)
+    assert [row.state for _, row in bench.scans.writes if row is not None][:1] == [way.end]
+
+
+@each_way
 async def test_another_end_that_comes_first_after_the_crash_is_late(way: Way) -> None:
     bench, last = await about_to_end(way)
     await die_before_it_is_announced(bench, last)
