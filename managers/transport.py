@@ -152,8 +152,8 @@ class TrueTransport(httpx.AsyncBaseTransport):
         (`python -m bench.floor`). Raises httpx.TransportError; reading is to be done under
         `true_names`, too.
         """
-        # What aiohttp sends once in any case needs no middleware to see to that.
-        middlewares = (_one_attempt,) if method in _REPEATED else ()
+        # What aiohttp sends once in any case needs no middleware to see to that; None: the session's.
+        middlewares = None if method in _REPEATED else ()
         with true_names:
             return await self._session().request(
                 method,

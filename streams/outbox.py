@@ -120,8 +120,7 @@ class Outbox:
 
     async def deliver_step(self, topic: str, owner: str, value: bytes) -> None:
         """Tell an aggregate something, on its own topic and its key's partition."""
-        key = owner.encode()
-        await self.deliver(topic, key, value, partition=partition_of(key, self._topics.partitions))
+        await self.deliver(topic, owner.encode(), value)
 
     async def raw(
         self,
