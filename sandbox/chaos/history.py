@@ -140,6 +140,17 @@ class History:
         return found
 
     @cached_property
+    def tasks(self) -> dict[Key, list[int]]:
+        """When each DeviceTask of a (device, request id) first went out, ms; a repeat has its id."""
+        found: dict[Key, dict[bytes, int]] = {}
+        for message in self.of(wire.DEVICE_TASKS):
+            request, task = (message.headers.get(n) for n in (wire.REQUEST_ID, wire.MESSAGE_ID))
+            if message.key is not None and request is not None and task is not None:
+                key = (message.key.decode(), request.decode())
+                found.setdefault(key, {}).setdefault(task, message.ms)
+        return {key: list(times.values()) for key, times in found.items()}
+
+    @cached_property
     def commands(self) -> dict[str, Command]:
         """The operator's commands, and those of workflows that were cancelled, by id."""
         answers: dict[str, list[Event]] = {}

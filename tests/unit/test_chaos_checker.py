@@ -8,7 +8,7 @@ import pytest
 from models import wire
 from sandbox.chaos.checker import check, tell
 from sandbox.chaos.history import History
-from tests.chaos.histories import T0, WAY, Scene
+from tests.chaos.histories import T0, Scene
 
 
 @pytest.fixture
@@ -84,66 +84,6 @@ def test_two_changes_with_one_id_make_no_way(scene: Scene) -> None:
     at = scene.messages.index(twice[1])
     scene.messages[at] = replace(twice[1], value=json.dumps(again).encode())
     assert any("make no way" in sentence for sentence in found(scene.history()))
-
-
-def unknown(scene: Scene, way: tuple[str, ...] = (*WAY[:3], "UNKNOWN")) -> None:
-    scene.job("r-4", at=30, n=4)
-    scene.made("r-4", 4, "mri-1", 30)
-    scene.moves("r-4", way, 4, "mri-1", 30)
-    scene.row("p1", "r-4")
-
-
-def test_unknown_without_any_reason(scene: Scene) -> None:
-    unknown(scene)
-    only(scene.history(), "unknown", "nothing struck")
-
-
-def test_unknown_without_an_intent(scene: Scene) -> None:
-    unknown(scene, ("ACCEPTED", "READY", "UNKNOWN"))
-    assert any("without an intent" in sentence for sentence in found(scene.history()))
-
-
-@pytest.mark.parametrize(("kind", "target"), [("device-drop", "mri-1"), ("broker-kill", "broker")])
-def test_unknown_with_a_reason(scene: Scene, kind: str, target: str) -> None:
-    unknown(scene)
-    scene.strikes(kind, target, 28, 31)
-    assert found(scene.history()) == []
-
-
-def test_a_reason_counts_from_the_intent_though_it_was_announced_later(scene: Scene) -> None:
-    unknown(scene)
-    scene.strikes("device-drop", "mri-1", 17, 19)
-    scene.add(wire.RECORD_STEPS, {"kind": "scan", "state": "STARTING"}, "4", 18)
-    assert found(scene.history()) == []
-
-
-def test_unknown_because_a_worker_died(scene: Scene) -> None:
-    unknown(scene)
-    scene.runner.append({"wall": T0 + 30.25, "what": "kill", "worker": "w1"})
-    assert found(scene.history()) == []
-
-
-@pytest.mark.parametrize("what", ["kill", "device-drop"])
-def test_a_worker_that_died_before_it_told_of_its_intent_is_a_reason_and_no_other_is(
-    scene: Scene, what: str
-) -> None:
-    """READY at 30.1, STARTING at 34: between them the next worker came up, and told of the intent."""
-    unknown(scene, ("ACCEPTED", "READY"))
-    told = {"device_id": "mri-1", "record_id": 4}
-    scene.event("r-4", "STATE_CHANGED", 34, state="STARTING", previous="READY", **told)
-    scene.event("r-4", "STATE_CHANGED", 34.1, state="UNKNOWN", previous="STARTING", **told)
-    if what == "kill":
-        scene.runner.append({"wall": T0 + 30.2, "what": "kill", "worker": "w1"})
-        assert found(scene.history()) == []
-    else:
-        scene.strikes(what, "mri-1", 30.2, 30.4)
-        only(scene.history(), "unknown", "nothing struck")
-
-
-def test_another_device_s_fault_is_no_reason(scene: Scene) -> None:
-    unknown(scene)
-    scene.strikes("device-drop", "mri-2", 28, 31)
-    only(scene.history(), "unknown", "nothing struck")
 
 
 def test_events_that_name_two_records(scene: Scene) -> None:

@@ -142,8 +142,11 @@ def unknown(history: History) -> Iterator[Violation]:
             ready = max(
                 (e.ms for e in changes if e.state == S.READY and e.ms <= since), default=since
             )
+            # READY may be announced by the next worker only; its task was at the broker before.
+            tasks = history.tasks.get((device, request), ())
+            begun = min(ready, max((ms for ms in tasks if ms <= since), default=ready))
             # A worker that dies before it tells of its intent leaves that to the next one.
-            died = worker_ended(history, ready / 1000 - _SLACK_S, since / 1000)
+            died = worker_ended(history, begun / 1000 - _SLACK_S, since / 1000)
             if not died and not _had_a_reason(history, device, event, since):
                 sentence = "UNKNOWN, though nothing struck the device or a worker meanwhile"
                 yield Violation(rule="unknown", sentence=sentence, about=about)
